@@ -1,0 +1,83 @@
+//! Consuming a job: it is done, and gone from the board for good.
+
+use super::{
+    envelope::Guard,
+    holding::{Hold, NotHeld},
+    keys::{JobPart, Keyspace},
+    verb::{Evidence, Malformed, Settled, Verb},
+};
+use crate::store::{Compare, Key, KeyRange, Op, RangeRequest, Revision, Txn, TxnResponse};
+
+/// Deletes every key of a held job.
+#[derive(Clone, Debug)]
+pub(crate) struct Consume {
+    hold: Hold,
+    held: Compare,
+    read_owner: Op,
+    owner: Key,
+    data: Key,
+    released: Key,
+    all: KeyRange,
+}
+
+impl Consume {
+    pub(crate) fn new(keys: &Keyspace, guard: &Guard, hold: Hold) -> Self {
+        Self {
+            hold,
+            held: hold.is_held(keys),
+            read_owner: hold.read_owner(keys),
+            owner: hold.owner(keys),
+            data: keys.job(hold.job, JobPart::Data),
+            released: keys.released(guard.session(), hold.job),
+            all: keys.all_of_job(hold.job),
+        }
+    }
+}
+
+impl Verb for Consume {
+    /// The revision at which the job was gone.
+    type Outcome = Result<Revision, NotHeld>;
+
+    fn doing(&self) -> String {
+        format!("consume job {}", self.hold.job)
+    }
+
+    fn txn(&self) -> Txn {
+        Txn::new()
+            .when([self.held.clone()])
+            .then([Op::delete(self.all.clone())])
+            .otherwise([self.read_owner.clone()])
+    }
+
+    fn outcome(&self, response: &TxnResponse) -> Result<Self::Outcome, Malformed> {
+        if response.succeeded {
+            return Ok(Ok(response.header.revision));
+        }
+        match self.hold.check(response)? {
+            Ok(()) => Err(Malformed),
+            Err(not_held) => Ok(Err(not_held)),
+        }
+    }
+
+    fn probe(&self) -> Vec<RangeRequest> {
+        [&self.owner, &self.data, &self.released]
+            .map(|key| RangeRequest::new(key.clone()).keys_only())
+            .into()
+    }
+
+    /// With the owner key gone, the job is consumed if nothing but our consume can have taken it:
+    /// the key was this session's, nobody released it by force, and the posting went with it.
+    fn settle(&self, evidence: &Evidence<'_>) -> Result<Settled<Self::Outcome>, Malformed> {
+        if evidence.create_revision(0)? == self.hold.token {
+            return Ok(Settled::DidNotHappen);
+        }
+        let posting_gone = evidence.create_revision(1)? != self.hold.posted;
+        let released = evidence.key(2)?.is_some();
+        let consumed = self.hold.claim.is_some() && posting_gone && !released;
+        Ok(Settled::Known(if consumed {
+            Ok(evidence.at)
+        } else {
+            Err(NotHeld::default())
+        }))
+    }
+}

@@ -1,0 +1,51 @@
+//! What is too long, checked before anything is sent.
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The largest posting, in bytes of its JSON: 1 MiB.
+pub(crate) const MAX_POSTING: usize = 1 << 20;
+
+/// The longest name, owner or unique key, in bytes: 255.
+pub(crate) const MAX_NAME: usize = 255;
+
+/// The longest reason (of a trash, an abandon, a pause), in bytes: 4 KiB.
+pub(crate) const MAX_REASON: usize = 4 << 10;
+
+/// Checks a text that names something: not empty, at most [`MAX_NAME`] bytes.
+pub(crate) fn check_name(doing: &str, what: &str, name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            doing,
+            format!("{what} is empty"),
+        ));
+    }
+    check_length(doing, what, name.len(), MAX_NAME)
+}
+
+/// Checks the length of something: at most `limit` bytes.
+pub(crate) fn check_length(doing: &str, what: &str, length: usize, limit: usize) -> Result<()> {
+    if length > limit {
+        let why = format!("{what} has {length} bytes, the limit is {limit}");
+        return Err(Error::new(ErrorKind::Invalid, doing, why));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_is_refused_if_empty_or_longer_than_the_limit() {
+        assert!(check_name("post a job", "the name", &"n".repeat(MAX_NAME)).is_ok());
+        let long = check_name("post a job", "the name", &"n".repeat(MAX_NAME + 1)).unwrap_err();
+        assert_eq!(long.kind(), ErrorKind::Invalid);
+        assert_eq!(
+            long.to_string(),
+            "post a job: the name has 256 bytes, the limit is 255"
+        );
+        let empty = check_name("post a job", "the name", "").unwrap_err();
+        assert_eq!(empty.to_string(), "post a job: the name is empty");
+    }
+}

@@ -1,0 +1,24 @@
+//! The protocol, pure: keys, records, and each verb as a transaction and what its answer means.
+//!
+//! Nothing here waits, asks the time, draws a number or talks to etcd. A verb's transaction decides
+//! everything by its own compares, inside the envelope of the session that writes it; what happens
+//! when an answer is lost is told by [`verb::Verb::settle`].
+
+pub(crate) mod abandon;
+pub(crate) mod barrier;
+pub(crate) mod claim;
+pub(crate) mod consume;
+pub(crate) mod envelope;
+pub(crate) mod holding;
+pub(crate) mod keys;
+pub(crate) mod limits;
+pub(crate) mod owner;
+pub(crate) mod post;
+pub(crate) mod posting;
+pub(crate) mod priority;
+pub(crate) mod record;
+pub(crate) mod reserve;
+pub(crate) mod state;
+pub(crate) mod time;
+pub(crate) mod trash;
+pub(crate) mod verb;

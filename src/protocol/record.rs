@@ -1,0 +1,160 @@
+//! Reading and writing records: what is kept of them, and what is said of one that can not be read.
+
+use std::{collections::BTreeMap, fmt};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// The newest layout of records that this library knows.
+pub(crate) const VERSION: u32 = 1;
+
+/// Why a record can not be read. The text never repeats what the record says: it could be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unreadable(String);
+
+impl Unreadable {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "a field is missing or has the wrong form",
+            _ => "it is not JSON",
+        };
+        Self(format!(
+            "{what} (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    }
+}
+
+/// Reads a record.
+pub(crate) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unreadable> {
+    Ok(serde_json::from_slice(bytes)?)
+}
+
+/// Writes a record.
+pub(crate) fn write(record: &impl Serialize) -> Bytes {
+    serde_json::to_vec(record)
+        .expect("records have text keys and no failing parts")
+        .into()
+}
+
+/// Rewrites a posting with `notes` added to its `"jobboard"` object; everything else, known or
+/// not, stays as it was to the letter.
+pub(crate) fn annotate(posting: &[u8], notes: &impl Serialize) -> Result<Bytes, Unreadable> {
+    const EXTRAS: &str = "jobboard";
+    type Fields = BTreeMap<String, Box<RawValue>>;
+    let mut fields: Fields = read(posting)?;
+    let mut extras: Fields = match fields.get(EXTRAS) {
+        Some(extras) => read(extras.get().as_bytes())?,
+        None => Fields::new(),
+    };
+    extras.extend(read::<Fields>(&write(notes))?);
+    fields.insert(EXTRAS.to_owned(), to_raw_value(&extras)?);
+    Ok(write(&fields))
+}
+
+/// Any JSON that can be read whole: not nested too deep, no number out of range. Keeps nothing.
+#[derive(Debug)]
+pub(crate) struct Wellformed;
+
+impl<'de> Deserialize<'de> for Wellformed {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for Wellformed {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn notes_are_added_and_nothing_else_changes() {
+        let posting = br#"{"big":123456789012345678901234567890,"jobboard":{"v":1,"odd":1.50}}"#;
+        let noted = annotate(posting, &json!({"reason": "bad"})).unwrap();
+        assert_eq!(
+            std::str::from_utf8(&noted).unwrap(),
+            r#"{"big":123456789012345678901234567890,"jobboard":{"odd":1.50,"reason":"bad","v":1}}"#
+        );
+    }
+
+    #[test]
+    fn notes_on_a_foreign_posting_make_their_own_place() {
+        let noted = annotate(b"{}", &json!({"reason": "bad"})).unwrap();
+        assert_eq!(&*noted, br#"{"jobboard":{"reason":"bad"}}"#);
+    }
+
+    #[test]
+    fn what_is_unreadable_is_told_without_its_words() {
+        for secret in [
+            &br#"{"uuid": "hunter2"}"#[..],
+            br#"hunter2"#,
+            br#"["hunter2""#,
+        ] {
+            let why = read::<BTreeMap<String, u32>>(secret)
+                .unwrap_err()
+                .to_string();
+            assert!(!why.contains("hunter2"), "{why}");
+            assert!(why.contains("line 1"), "{why}");
+        }
+    }
+
+    #[test]
+    fn json_that_could_not_be_read_whole_is_not_wellformed() {
+        let deep = "[".repeat(1_000) + &"]".repeat(1_000);
+        assert!(read::<Wellformed>(deep.as_bytes()).is_err());
+        assert!(read::<Wellformed>(br#"{"far": 1e999}"#).is_err());
+        assert!(read::<Wellformed>(br#"{"a": [1, -2, 3.5, "x", null, true, {}]}"#).is_ok());
+    }
+}

@@ -1,0 +1,166 @@
+//! What a job is in, and the record that goes on beside its posting.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::record::{self, Unreadable};
+use crate::store::Revision;
+
+/// What a job is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(clippy::exhaustive_enums, reason = "the three states of the contract")]
+pub enum JobState {
+    /// On the board, held by nobody.
+    Unclaimed,
+    /// On the board, held by an owner.
+    Claimed,
+    /// No longer on the board: consumed, or in the trash.
+    Complete,
+}
+
+impl JobState {
+    /// The state's name: `UNCLAIMED`, `CLAIMED` or `COMPLETE`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unclaimed => "UNCLAIMED",
+            Self::Claimed => "CLAIMED",
+            Self::Complete => "COMPLETE",
+        }
+    }
+}
+
+/// Shows the name.
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What goes on beside a posting: how often the job was tried, and how that ended. Written in the
+/// transaction of each claim, so that a crash counts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StateRecord {
+    /// How many claims there were, those given back unburnt left out.
+    #[serde(default)]
+    pub(crate) attempts: u32,
+    /// How many claims in a row ended without a word of their owner.
+    #[serde(default)]
+    pub(crate) unsettled: u32,
+    /// The last claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) claim: Option<Uuid>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_owner: Option<String>,
+    /// Why the last owner gave the job back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// What this library does not know (yet).
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+impl StateRecord {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        record::read(bytes)
+    }
+
+    pub(crate) fn write(&self) -> Bytes {
+        record::write(self)
+    }
+
+    /// The record once the job is claimed again.
+    pub(crate) fn claimed(&self, claim: Uuid, owner: &str) -> Self {
+        Self {
+            attempts: self.attempts.saturating_add(1),
+            unsettled: self.unsettled.saturating_add(1),
+            claim: Some(claim),
+            last_owner: Some(owner.to_owned()),
+            reason: None,
+            extra: self.extra.clone(),
+        }
+    }
+
+    /// The record once its owner gave the job back: the attempt counts, and was settled.
+    pub(crate) fn abandoned(&self, reason: Option<&str>) -> Self {
+        Self {
+            unsettled: 0,
+            reason: reason.map(str::to_owned),
+            ..self.clone()
+        }
+    }
+
+    /// The record once its owner gave the job back as if it had never claimed it: the counts are
+    /// those of `before` the claim.
+    pub(crate) fn returned(&self, before: &Self) -> Self {
+        Self {
+            attempts: before.attempts,
+            unsettled: before.unsettled,
+            ..self.clone()
+        }
+    }
+}
+
+/// A state record as it was seen, with the revision that a transaction compares; zero where there
+/// is none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SeenState {
+    pub(crate) mod_revision: Revision,
+    pub(crate) record: StateRecord,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(json: &str) -> StateRecord {
+        StateRecord::read(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn claim_counts_and_keeps_what_it_does_not_know() {
+        let claim = Uuid::from_u128(5);
+        let before = record(r#"{"attempts":2,"unsettled":1,"reason":"busy","later":{"x":1}}"#);
+        let after = before.claimed(claim, "w");
+        assert_eq!((after.attempts, after.unsettled), (3, 2));
+        assert_eq!(
+            (after.claim, after.last_owner.as_deref()),
+            (Some(claim), Some("w"))
+        );
+        assert_eq!(after.reason, None);
+        assert!(
+            std::str::from_utf8(&after.write())
+                .unwrap()
+                .contains(r#""later":{"x":1}"#)
+        );
+        assert_eq!(StateRecord::read(&after.write()).unwrap(), after);
+    }
+
+    #[test]
+    fn abandon_keeps_the_attempt_and_settles_it() {
+        let claimed = StateRecord::default().claimed(Uuid::nil(), "w");
+        let after = claimed.abandoned(Some("no disk"));
+        assert_eq!((after.attempts, after.unsettled), (1, 0));
+        assert_eq!(after.reason.as_deref(), Some("no disk"));
+    }
+
+    #[test]
+    fn return_puts_the_counts_back() {
+        let before = record(r#"{"attempts":4,"unsettled":1}"#);
+        let after = before.claimed(Uuid::nil(), "w").returned(&before);
+        assert_eq!((after.attempts, after.unsettled), (4, 1));
+        assert_eq!(after.last_owner.as_deref(), Some("w"));
+    }
+
+    #[test]
+    fn counts_do_not_overflow() {
+        let full = record(r#"{"attempts":4294967295,"unsettled":4294967295}"#);
+        assert_eq!(full.claimed(Uuid::nil(), "w").attempts, u32::MAX);
+        assert!(StateRecord::read(br#"{"attempts":-1}"#).is_err());
+    }
+}
