@@ -5,6 +5,7 @@ pub mod clock;
 mod error;
 mod protocol;
 pub mod random;
+mod session;
 pub mod store;
 
 pub use crate::{

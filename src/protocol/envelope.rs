@@ -31,6 +31,14 @@ pub(crate) struct ReceiptSlot {
     pub(crate) envelope: u64,
 }
 
+impl ReceiptSlot {
+    /// Whether a read of the slot shows that the envelope was written.
+    pub(crate) fn is_in(&self, read: &RangeResponse) -> bool {
+        read.first()
+            .is_some_and(|proof| *proof.value == *self.envelope.to_string().as_bytes())
+    }
+}
+
 /// What the answer to an envelope, a fence or a read under the guard says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Opened<T> {

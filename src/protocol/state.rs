@@ -104,6 +104,14 @@ impl StateRecord {
             ..self.clone()
         }
     }
+    /// The record once a claim was taken back of which nobody knew: as if it had not been made.
+    pub(crate) fn unclaimed(&self) -> Self {
+        Self {
+            attempts: self.attempts.saturating_sub(1),
+            unsettled: self.unsettled.saturating_sub(1),
+            ..self.clone()
+        }
+    }
 }
 
 /// A state record as it was seen, with the revision that a transaction compares; zero where there

@@ -1,0 +1,213 @@
+//! A session: a process's life on one board, and how it writes.
+//!
+//! # What a session is
+//! A lease that is kept alive at a third of its time to live, and a *guard*: a key on that lease.
+//! Every write compares the guard ([`crate::protocol::envelope`]), so a session whose lease is gone
+//! writes nothing at all, whatever is still under way.
+//!
+//! # What it trusts
+//! The instant at which the last answered keep-alive was *sent*, plus the time to live, minus a
+//! margin ([`keeper`]). Trust only tells an owner when to stop. No write rests on it.
+//!
+//! # How it ends
+//! ```text
+//!            keep-alives answered
+//!            ┌─────────┐
+//!            ▼         │
+//! opened ──▶ alive ────┘
+//!              │  trust over · lease or guard gone · closed · another store
+//!              ▼
+//!            lost: claims fire, nothing is sent or kept alive any more
+//!              │  the lease is revoked (not found counts)
+//!              ▼
+//!            over: what was under way is answered
+//! ```
+//! A lost session is never revived; the next write opens another ([`pool`]).
+
+mod backoff;
+mod claims;
+mod held;
+mod keeper;
+mod member;
+mod pool;
+mod settings;
+mod slots;
+mod windup;
+mod writer;
+
+use std::sync::Arc;
+
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use self::{backoff::Backoff, claims::Claims, keeper::Life, writer::Writer};
+pub(crate) use self::{
+    claims::Sighting,
+    held::{ClaimRequest, Held},
+    keeper::Loss,
+    member::WriteError,
+    pool::Pool,
+    settings::Settings,
+};
+use crate::{
+    protocol::{
+        envelope::Guard,
+        keys::{JobId, Keyspace},
+        verb::Verb,
+    },
+    random::Random,
+    store::{self, ErrorKind, Revision, Store},
+};
+
+/// What sessions are made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keys: Keyspace,
+    pub(crate) random: Random,
+    pub(crate) settings: Settings,
+}
+
+/// A process's life on one board.
+#[derive(Debug)]
+pub(crate) struct Session {
+    keys: Keyspace,
+    random: Random,
+    settings: Settings,
+    guard: Guard,
+    life: Arc<Life>,
+    writer: Writer,
+    claims: Arc<Claims>,
+    /// The keeper, the writer, and what gives claims back.
+    tasks: TaskTracker,
+    /// Where claims are given back that are dropped outside of it.
+    runtime: Handle,
+}
+
+impl Session {
+    /// Opens a session: grants a lease, keeps it alive, and puts the guard.
+    ///
+    /// Tries again until `deadline` when etcd can not be reached. A lease or a guard whose answer
+    /// was lost is left behind to end by itself: nothing else is ever on it.
+    pub(crate) async fn open(parts: &Parts, deadline: Instant) -> Result<Arc<Self>, WriteError> {
+        let mut backoff = Backoff::new(parts.random.clone());
+        let mut trouble = None;
+        loop {
+            match timeout_at(deadline, Self::try_open(parts)).await {
+                Ok(Ok(session)) => return Ok(session),
+                Ok(Err(error)) => match error.kind() {
+                    ErrorKind::Ambiguous | ErrorKind::Unavailable | ErrorKind::LeaseNotFound => {
+                        tracing::debug!(%error, "no session yet");
+                        trouble = Some(error);
+                    }
+                    _ => return Err(error.into()),
+                },
+                Err(_late) => return Err(late(trouble)),
+            }
+            backoff.fail();
+            if timeout_at(deadline, backoff.wait()).await.is_err() {
+                return Err(late(trouble));
+            }
+        }
+    }
+
+    async fn try_open(parts: &Parts) -> Result<Arc<Self>, store::Error> {
+        let Parts {
+            store,
+            keys,
+            random,
+            settings,
+        } = parts;
+        let lease = store.grant(settings.ttl).await?;
+        let beats = store.keep_alive(&lease, Settings::keep_alive_every(lease.ttl));
+        let guard = Guard::new(keys, random.uuid(), lease.id);
+        let opened = store.txn(guard.open()).await?;
+        if !opened.succeeded {
+            let why = "a new session found its guard in place";
+            return Err(store::Error::new(ErrorKind::Ambiguous, why));
+        }
+        let life = Arc::new(Life::new(beats, settings.margin_of(lease.ttl)));
+        let known = opened.header.revision;
+        let (writer, line) = Writer::new(
+            Arc::clone(store),
+            keys.clone(),
+            guard.clone(),
+            known,
+            Arc::clone(&life),
+            random.clone(),
+        );
+        let tasks = TaskTracker::new();
+        tasks.spawn(line);
+        let keeper = Arc::clone(&life);
+        tasks.spawn(async move { keeper.keep().await });
+        tracing::debug!(session = %guard.session(), lease = %lease.id, "session opened");
+        Ok(Arc::new(Self {
+            keys: keys.clone(),
+            random: random.clone(),
+            settings: *settings,
+            claims: Arc::new(Claims::new(guard.session(), life.lost().clone())),
+            guard,
+            life,
+            writer,
+            tasks,
+            runtime: Handle::current(),
+        }))
+    }
+
+    /// Ends the session: everything it holds is free once its lease is revoked. Waits for that
+    /// until `deadline`; true if it was done by then.
+    pub(crate) async fn close(&self, deadline: Instant) -> bool {
+        self.life.lose(Loss::Closed);
+        self.tasks.close();
+        timeout_at(deadline, self.tasks.wait()).await.is_ok()
+    }
+
+    /// Writes `verb`, and waits for its outcome until `deadline`.
+    pub(crate) async fn write<V: Verb>(
+        &self,
+        verb: V,
+        deadline: Instant,
+    ) -> Result<V::Outcome, WriteError> {
+        self.writer.write(verb, deadline).await
+    }
+
+    /// Names the session.
+    pub(crate) fn id(&self) -> Uuid {
+        self.guard.session()
+    }
+
+    /// Whether the session may be trusted to live now.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.life.is_trusted()
+    }
+
+    /// Whether the session is lost and everything that was under way in it is answered.
+    fn is_over(&self) -> bool {
+        self.life.loss().is_some() && self.tasks.is_empty()
+    }
+
+    /// The jobs of which it knows something.
+    pub(crate) fn jobs(&self) -> Vec<JobId> {
+        self.claims.jobs()
+    }
+}
+
+/// A session that nobody holds any more is closed, as well as that can be done without waiting.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.life.lose(Loss::Closed);
+        self.tasks.close();
+    }
+}
+
+fn late(trouble: Option<store::Error>) -> WriteError {
+    let why = trouble.map_or_else(
+        || "no session was opened in time".to_owned(),
+        |e| e.to_string(),
+    );
+    WriteError::Unreached(why)
+}

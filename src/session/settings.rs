@@ -1,0 +1,108 @@
+//! How long a session lives without word, and how long a call may take.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The smallest time to live that etcd gives with its default election timeout.
+const MIN_TTL: Duration = Duration::from_secs(2);
+
+/// The longest time to live that etcd gives.
+const MAX_TTL: Duration = Duration::from_secs(9_000_000_000);
+
+/// Settings of the sessions in which a board writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// See [`crate::JobBoardBuilder::ttl`].
+    pub(crate) ttl: Duration,
+    /// See [`crate::JobBoardBuilder::margin`].
+    pub(crate) margin: Option<Duration>,
+    /// See [`crate::JobBoardBuilder::deadline`].
+    pub(crate) deadline: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let ten = Duration::from_secs(10);
+        Self {
+            ttl: ten,
+            margin: None,
+            deadline: ten,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<()> {
+        let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, "set up a board", why));
+        if self.ttl < MIN_TTL || self.ttl > MAX_TTL {
+            return invalid(format!(
+                "a ttl of {:?} is not within {MIN_TTL:?} and {MAX_TTL:?}",
+                self.ttl
+            ));
+        }
+        if self.margin_of(self.ttl) >= self.ttl {
+            return invalid(format!(
+                "a margin of {:?} leaves nothing of the ttl",
+                self.margin
+            ));
+        }
+        if self.deadline.is_zero() {
+            return invalid("a deadline of zero lets no call end".to_owned());
+        }
+        Ok(())
+    }
+
+    /// How long before the end of a lease of `ttl` trust in it ends.
+    pub(crate) fn margin_of(&self, ttl: Duration) -> Duration {
+        self.margin
+            .unwrap_or_else(|| (ttl / 10).max(Duration::from_millis(500)))
+    }
+
+    /// How often a lease of `ttl` is kept alive.
+    pub(crate) fn keep_alive_every(ttl: Duration) -> Duration {
+        ttl / 3
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn margin_is_the_larger_of_half_a_second_and_a_tenth() {
+        let margin_of = |ttl| Settings::default().margin_of(Duration::from_secs(ttl));
+        assert_eq!(margin_of(2), Duration::from_millis(500));
+        assert_eq!(margin_of(60), Duration::from_secs(6));
+    }
+
+    #[test]
+    fn settings_under_which_nothing_could_work_are_refused() {
+        let default = Settings::default();
+        assert!(default.check().is_ok());
+        for wrong in [
+            Settings {
+                ttl: Duration::from_secs(1),
+                ..default
+            },
+            Settings {
+                ttl: Duration::MAX,
+                ..default
+            },
+            Settings {
+                margin: Some(Duration::from_secs(10)),
+                ..default
+            },
+            Settings {
+                deadline: Duration::ZERO,
+                ..default
+            },
+        ] {
+            assert_eq!(
+                wrong.check().unwrap_err().kind(),
+                ErrorKind::Invalid,
+                "{wrong:?}"
+            );
+        }
+    }
+}
