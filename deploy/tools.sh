@@ -164,13 +164,17 @@ packaged_version() {
         sed -n 's/^ *Candidate: *\([0-9]*:\)\{0,1\}\([0-9][^-+~]*\).*/\2/p'
 }
 
-# Unpacks the distribution's etcd to $1. Fails if it has none that is new enough.
+# Unpacks the distribution's etcd to $1. Fails if it has none that is new enough, and remembers
+# that, so that apt is not asked again on each run.
 unpack_package() {
-    have apt-get && have dpkg-deb || return 1
+    have apt-get && have dpkg-deb && [ ! -e "$tools/no-packaged-etcd" ] || return 1
     apt_refresh
     local version
     version=$(packaged_version)
-    at_least "$version" "$oldest" || return 1
+    if ! at_least "$version" "$oldest"; then
+        : >"$tools/no-packaged-etcd"
+        return 1
+    fi
     say "unpacking the distribution's etcd-server $version (not installed, so no service)"
     # Root's apt would rather download as `_apt`, which may not write here.
     (cd "$scratch" && quietly apt-get -o APT::Sandbox::User=root download etcd-server) || return 1
