@@ -10,6 +10,7 @@
 mod error;
 mod kv;
 mod lease;
+mod memory;
 mod page;
 mod txn;
 mod watch;
@@ -23,6 +24,7 @@ pub use self::{
     error::{Error, ErrorKind, Result},
     kv::{Key, KeyRange, KeyValue, LeaseId, RangeEnd, Revision},
     lease::{Beat, KeepAlive, KeepAliveFeed, Lease},
+    memory::{Memory, MemoryBuilder},
     page::{Page, Pager},
     txn::{
         Compare, Content, Header, Op, OpResponse, Put, RangeRequest, RangeResponse, Relation,
