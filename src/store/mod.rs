@@ -7,6 +7,8 @@
 //!
 //! Every failure says whether anything can have changed: see [`ErrorKind`].
 
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod error;
 mod kv;
 mod lease;

@@ -1,0 +1,42 @@
+//! Every law of the store's contract, on every store.
+//!
+//! The stores in memory run on paused time, so that no lease takes real seconds. Each test has a
+//! store of its own. On a server that tests share, a `shared` law needs a prefix that no other run
+//! used, and an `alone` law must not run beside any other.
+#![cfg(feature = "testing")]
+
+use std::sync::Arc;
+
+use jobboard::{
+    for_each_law,
+    store::{Memory, Store, conformance},
+};
+
+mod memory {
+    use super::*;
+
+    macro_rules! on_memory {
+        ($kind:ident $area:ident $law:ident) => {
+            #[tokio::test(start_paused = true)]
+            async fn $law() {
+                conformance::$area::$law(&Memory::new(), stringify!($law)).await;
+            }
+        };
+    }
+    for_each_law!(on_memory);
+}
+
+mod shared_memory {
+    use super::*;
+
+    macro_rules! on_shared_memory {
+        ($kind:ident $area:ident $law:ident) => {
+            #[tokio::test(start_paused = true)]
+            async fn $law() {
+                let store: Arc<dyn Store> = Arc::new(Memory::new());
+                conformance::$area::$law(&store, stringify!($law)).await;
+            }
+        };
+    }
+    for_each_law!(on_shared_memory);
+}
