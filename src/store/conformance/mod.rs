@@ -69,6 +69,7 @@ macro_rules! for_each_law {
             count_only_gives_no_key
             past_revision_is_read_as_it_was
             future_revision_is_refused
+            revision_zero_is_not_the_newest
             read_sees_every_write_before_it
             all_answers_come_from_one_cluster
         }

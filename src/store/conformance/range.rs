@@ -115,6 +115,16 @@ pub async fn future_revision_is_refused(store: &dyn Store, prefix: &str) {
     assert_eq!(answer.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
+/// Revision zero is that of a store without keys, though etcd itself takes it for the newest.
+pub async fn revision_zero_is_not_the_newest(store: &dyn Store, prefix: &str) {
+    let space = setup(store, prefix).await;
+    let request = RangeRequest::new(space.all()).at(Revision::ZERO);
+    match store.range(request).await {
+        Ok(answer) => assert_eq!((answer.kvs, answer.count), (vec![], 0)),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Compacted),
+    }
+}
+
 /// A read sees every write that was answered before it was sent.
 pub async fn read_sees_every_write_before_it(store: &dyn Store, prefix: &str) {
     let space = Space::new(store, prefix);

@@ -17,6 +17,9 @@ use crate::store::{
     Put, RangeRequest, RangeResponse, Relation, Result, Revision, Target, Txn, TxnResponse,
 };
 
+/// The revision of an empty store, as in etcd. Nothing was before it.
+const FIRST: Revision = Revision::new(1);
+
 /// All keys, at every revision that was not compacted away.
 #[derive(Debug)]
 pub(super) struct Mvcc {
@@ -41,12 +44,12 @@ enum Step {
 }
 
 impl Mvcc {
-    /// An empty store. It begins at revision 1, as etcd does.
+    /// An empty store.
     pub(super) const fn new(cluster_id: u64, history: usize) -> Self {
         Self {
             header: Header {
                 cluster_id,
-                revision: Revision::new(1),
+                revision: FIRST,
             },
             current: BTreeMap::new(),
             leased: BTreeMap::new(),
@@ -98,7 +101,7 @@ impl Mvcc {
 
     /// The changes of `range` in the next revisions from `from` on.
     pub(super) fn find(&self, range: &KeyRange, from: Revision) -> Result<Found> {
-        self.history.find(range, from)
+        self.history.find(range, from.max(FIRST))
     }
 
     /// The store, and its revision.
@@ -239,9 +242,8 @@ impl Mvcc {
                 "read {:?} at revision {revision}",
                 request.range
             ))),
-            // etcd, too, takes revision 0 for the newest.
-            Some(revision) if revision < newest && revision > Revision::ZERO => {
-                let kvs = self.history.at(&request.range, revision)?;
+            Some(revision) if revision < newest => {
+                let kvs = self.history.at(&request.range, revision.max(FIRST))?;
                 Ok(answer(request, header, kvs))
             }
             _ => {

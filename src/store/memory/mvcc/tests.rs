@@ -236,8 +236,16 @@ fn past_is_read_as_it_was_and_the_future_not_at_all() {
     let at = |revision| mvcc.range(&RangeRequest::new(key("a")).at(Revision::new(revision)));
     assert_eq!(at(3).unwrap().count, 1);
     assert_eq!(at(4).unwrap().count, 0);
-    assert_eq!(at(0).unwrap().count, 0);
     assert_eq!(at(5).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn nothing_was_before_the_first_revision() {
+    let mvcc = setup();
+    let all = KeyRange::prefix(key("a"));
+    let read = mvcc.range(&RangeRequest::new(all.clone()).at(Revision::ZERO));
+    assert_eq!(read.unwrap().count, 0);
+    assert_eq!(mvcc.find(&all, Revision::ZERO).unwrap().events.len(), 1);
 }
 
 #[test]
