@@ -3,10 +3,14 @@
 
 pub mod clock;
 mod error;
+#[cfg(any(feature = "testing", feature = "cli"))]
+mod local_etcd;
 mod protocol;
 pub mod random;
 mod session;
 pub mod store;
+#[cfg(any(feature = "testing", feature = "cli"))]
+pub mod testing;
 
 pub use crate::{
     error::{Error, ErrorKind, Result},
