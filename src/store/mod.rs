@@ -10,6 +10,8 @@
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod error;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 mod kv;
 mod lease;
 mod memory;
@@ -22,6 +24,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+#[cfg(feature = "etcd")]
+pub use self::etcd::Etcd;
 pub use self::{
     error::{Error, ErrorKind, Result},
     kv::{Key, KeyRange, KeyValue, LeaseId, RangeEnd, Revision},

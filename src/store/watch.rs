@@ -30,7 +30,8 @@ impl WatchRequest {
 /// A stream ends with [`Compacted`](super::ErrorKind::Compacted) when what it has to tell has been
 /// compacted away, with [`Denied`](super::ErrorKind::Denied) when the store refuses the user, and
 /// with [`Unavailable`](super::ErrorKind::Unavailable) when the connection broke: then it can be
-/// opened again from the last revision that it told of, plus one.
+/// opened again from the last revision that it told of, plus one. What it has to tell of one
+/// revision can be [`TooLarge`](super::ErrorKind::TooLarge) for the client, and will be again.
 pub type WatchStream = BoxStream<'static, Result<WatchBatch>>;
 
 /// The changes of one or more whole revisions: a revision is never split between two batches.

@@ -1,0 +1,288 @@
+//! Connections: which member is asked, what is tried again, and how long a call may take.
+//!
+//! etcd's client spreads requests over its endpoints and does not notice when one is dead or stands
+//! still, so that it is given one endpoint at a time. A [`Line`] stays with one member as long as
+//! that answers, and goes over to the next, by a new connection, when it does not. What could change something is sent again
+//! only if it certainly never left, as no connection was there to send it on; a read is in any case.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use backon::{ExponentialBuilder, Retryable};
+use etcd_client::{Client, ConnectOptions, Error as ClientError};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    classify::{self, Effect},
+    endpoint::Endpoint,
+    settings::Settings,
+};
+use crate::store::{Error, Result};
+
+/// How often a request is tried again, at most, and after which waits.
+const RETRIES: usize = 8;
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// Whom to connect to, and how.
+pub(super) struct Target {
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) settings: Settings,
+    options: ConnectOptions,
+}
+
+impl Target {
+    pub(super) fn new(endpoints: Vec<Endpoint>, settings: Settings) -> Result<Self> {
+        if endpoints.is_empty() {
+            return Err(Error::invalid("there is no endpoint of etcd to connect to"));
+        }
+        check_encryption(&endpoints, &settings)?;
+        let options = options(&settings);
+        Ok(Self {
+            endpoints,
+            settings,
+            options,
+        })
+    }
+
+    /// A client of one member. Asks the member only for a token, if there is a user.
+    pub(super) async fn client(&self, endpoint: &Endpoint) -> Result<Client, ClientError> {
+        Client::connect([endpoint.as_str()], Some(self.options.clone())).await
+    }
+}
+
+#[cfg(feature = "tls")]
+fn check_encryption(endpoints: &[Endpoint], settings: &Settings) -> Result<()> {
+    let encrypted = settings.tls.is_some();
+    match endpoints
+        .iter()
+        .find(|endpoint| endpoint.is_secure() != encrypted)
+    {
+        Some(endpoint) if encrypted => Err(Error::invalid(format!(
+            "endpoint {endpoint}: with TLS it must begin with https"
+        ))),
+        Some(endpoint) => Err(Error::invalid(format!(
+            "endpoint {endpoint}: https needs the certificate authority of etcd (Settings::tls)"
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn check_encryption(endpoints: &[Endpoint], _: &Settings) -> Result<()> {
+    match endpoints.iter().find(|endpoint| endpoint.is_secure()) {
+        Some(endpoint) => Err(Error::invalid(format!(
+            "endpoint {endpoint}: https needs the feature `tls` of jobboard"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn options(settings: &Settings) -> ConnectOptions {
+    let mut options = ConnectOptions::new()
+        .with_connect_timeout(settings.connect_timeout)
+        .with_timeout(settings.request_timeout)
+        .with_keep_alive(settings.keep_alive_interval, settings.keep_alive_timeout)
+        // etcd takes pings without an open stream for an attack.
+        .with_keep_alive_while_idle(false)
+        .with_tcp_keepalive(settings.tcp_keep_alive)
+        // Without it a member that lost its cluster accepts watches and stays silent.
+        .with_require_leader(true)
+        .with_auto_token_refresh(true);
+    if let Some(user) = &settings.user {
+        options = options.with_user(&user.name, &user.password);
+    }
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &settings.tls {
+        options = options.with_tls(tls_options(tls));
+    }
+    options
+}
+
+#[cfg(feature = "tls")]
+fn tls_options(tls: &super::settings::Tls) -> etcd_client::TlsOptions {
+    use etcd_client::{Certificate, Identity, TlsOptions};
+
+    let mut options = TlsOptions::new().ca_certificate(Certificate::from_pem(&tls.authority));
+    if let Some((certificate, key)) = &tls.identity {
+        options = options.identity(Identity::from_pem(certificate, key));
+    }
+    if let Some(domain) = &tls.domain {
+        options = options.domain_name(domain);
+    }
+    options
+}
+
+/// A way to etcd by one connection at a time.
+pub(super) struct Line {
+    target: Arc<Target>,
+    current: Mutex<Current>,
+    /// Held by who makes a connection, so that the others wait for that one.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+struct Current {
+    /// Counts the connections, so that trouble with an old one does not end a newer one.
+    generation: u64,
+    /// Its place among the endpoints.
+    endpoint: usize,
+    client: Option<Arc<Client>>,
+}
+
+/// A request that failed, and what it can have done.
+struct Failure {
+    error: ClientError,
+    effect: Effect,
+}
+
+impl Failure {
+    /// Whether sending it (again) can do no harm, and some good.
+    fn may_be_repeated(&self) -> bool {
+        self.effect == Effect::Nothing && classify::is_trouble_of_the_connection(&self.error)
+            || classify::was_never_sent(&self.error)
+    }
+}
+
+impl Line {
+    /// A line that begins at the endpoint of this number, connected on first use.
+    pub(super) fn new(target: Arc<Target>, endpoint: usize) -> Self {
+        Self {
+            target,
+            current: Mutex::new(Current {
+                generation: 0,
+                endpoint,
+                client: None,
+            }),
+            connecting: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The client of the current endpoint, and the number of its connection.
+    pub(super) async fn client(&self) -> Result<(Arc<Client>, u64), ClientError> {
+        if let Some(known) = self.known() {
+            return Ok(known);
+        }
+        let _turn = self.connecting.lock().await;
+        if let Some(known) = self.known() {
+            return Ok(known);
+        }
+        let (generation, endpoint) = {
+            let current = self.current();
+            (current.generation, current.endpoint)
+        };
+        let made = self.target.client(&self.target.endpoints[endpoint]).await;
+        let client = Arc::new(made.inspect_err(|_| self.leave(generation))?);
+        let mut current = self.current();
+        if current.generation == generation {
+            current.client = Some(Arc::clone(&client));
+        }
+        Ok((client, generation))
+    }
+
+    /// Goes over to the next endpoint, unless somebody did so before.
+    pub(super) fn leave(&self, generation: u64) {
+        let mut current = self.current();
+        if current.generation == generation {
+            current.generation += 1;
+            current.endpoint = (current.endpoint + 1) % self.target.endpoints.len();
+            current.client = None;
+        }
+    }
+
+    /// The number of the current connection, or of the one that is being made.
+    pub(super) fn generation(&self) -> u64 {
+        self.current().generation
+    }
+
+    /// The largest answer that is taken, in bytes.
+    pub(super) fn max_response_bytes(&self) -> usize {
+        self.target.settings.max_response_bytes
+    }
+
+    /// Asks etcd by `attempt`, which is called again if the request never left, changes nothing, or
+    /// was refused for an old token.
+    pub(super) async fn call<T, F, A>(
+        &self,
+        effect: Effect,
+        doing: impl Fn() -> String + Send + Sync,
+        attempt: A,
+    ) -> Result<T>
+    where
+        T: Send,
+        F: Future<Output = Result<T, ClientError>> + Send,
+        A: Fn(Arc<Client>) -> F + Send + Sync,
+    {
+        let settings = &self.target.settings;
+        let started = Instant::now();
+        let connection = AtomicU64::new(self.generation());
+        // No attempt is begun that could not end in time: its end would be ambiguous.
+        let attempt_takes = settings.connect_timeout.min(settings.request_timeout / 2);
+        let may_try_again = |failure: &Failure| {
+            failure.may_be_repeated()
+                && started.elapsed() + attempt_takes <= settings.request_timeout
+        };
+        let answer = (|| self.ask(effect, &connection, &attempt))
+            .retry(
+                ExponentialBuilder::new()
+                    .with_min_delay(SHORTEST_WAIT)
+                    .with_max_delay(LONGEST_WAIT)
+                    .with_jitter()
+                    .with_max_times(RETRIES),
+            )
+            .sleep(sleep)
+            .when(may_try_again);
+        match timeout(settings.request_timeout, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failure)) => Err(classify::to_error(failure.error, failure.effect, &doing())),
+            Err(_) => {
+                self.leave(connection.load(Ordering::Relaxed));
+                Err(classify::late(effect, &doing()))
+            }
+        }
+    }
+
+    async fn ask<T, F>(
+        &self,
+        effect: Effect,
+        connection: &AtomicU64,
+        attempt: &(impl Fn(Arc<Client>) -> F + Sync),
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, ClientError>> + Send,
+    {
+        let not_sent = |error| Failure {
+            error,
+            effect: Effect::Nothing,
+        };
+        let (client, generation) = self.client().await.map_err(not_sent)?;
+        connection.store(generation, Ordering::Relaxed);
+        let mut answer = attempt(Arc::clone(&client)).await;
+        if answer.as_ref().is_err_and(classify::is_about_old_token) {
+            client.refresh_token().await.map_err(not_sent)?;
+            answer = attempt(client).await;
+        }
+        if answer
+            .as_ref()
+            .is_err_and(classify::is_trouble_of_the_connection)
+        {
+            self.leave(generation);
+        }
+        answer.map_err(|error| Failure { error, effect })
+    }
+
+    fn known(&self) -> Option<(Arc<Client>, u64)> {
+        let current = self.current();
+        let client = current.client.as_ref()?;
+        Some((Arc::clone(client), current.generation))
+    }
+
+    /// Held for a few instructions only, never across an await.
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

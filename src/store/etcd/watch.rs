@@ -1,0 +1,106 @@
+//! Watches: what etcd says of a failed one comes as a message like any other, after which the
+//! stream stays open and silent.
+
+use std::sync::Arc;
+
+use etcd_client::{Client, Error as ClientError, WatchResponse, WatchStream as EtcdStream};
+use futures::{StreamExt, stream};
+
+use super::{
+    classify::{self, Effect},
+    connection::Line,
+    convert,
+};
+use crate::store::{Error, ErrorKind, Result, WatchBatch, WatchRequest, WatchStream};
+
+/// Opens a watch on `line`. When this returns, etcd has accepted it.
+pub(super) async fn open(line: &Line, request: WatchRequest) -> Result<WatchStream> {
+    let doing = format!("watch {:?} from revision {}", request.range, request.from);
+    let (key, options) = convert::watch_request(&request.range, request.from)?;
+    let limit = line.max_response_bytes();
+    let attempt = |client: Arc<Client>| {
+        let (key, options) = (key.clone(), options.clone());
+        async move {
+            let watches = client.watch_client();
+            let mut stream = watches
+                .max_decoding_message_size(limit)
+                .watch(key, Some(options))
+                .await?;
+            let first = stream.message().await?;
+            Ok((stream, first))
+        }
+    };
+    let (stream, first) = line
+        .call(Effect::Nothing, || doing.clone(), attempt)
+        .await?;
+    let watch = Watch { stream, doing };
+    match first {
+        None => Err(watch.ended()),
+        Some(created) if created.canceled() => Err(watch.cancelled(&created)),
+        Some(_) => Ok(watch.into_stream()),
+    }
+}
+
+struct Watch {
+    stream: EtcdStream,
+    doing: String,
+}
+
+impl Watch {
+    /// Ends after the first error. Dropping it closes the request, by which etcd ends the watch.
+    fn into_stream(self) -> WatchStream {
+        stream::unfold(Some(self), |watch| async {
+            let mut watch = watch?;
+            match watch.next().await {
+                Ok(batch) => Some((Ok(batch), Some(watch))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<WatchBatch> {
+        loop {
+            let message = self.stream.message().await;
+            let response = message
+                .map_err(|error| self.broken(error))?
+                .ok_or_else(|| self.ended())?;
+            if response.canceled() {
+                return Err(self.cancelled(&response));
+            }
+            // A response without events tells only that the watch is alive.
+            if !response.events().is_empty() {
+                return self.batch(response);
+            }
+        }
+    }
+
+    fn batch(&self, response: WatchResponse) -> Result<WatchBatch> {
+        let malformed = |_| classify::malformed(Effect::Nothing, &self.doing);
+        let events = response.0.events.into_iter().map(convert::event);
+        Ok(WatchBatch {
+            header: convert::header(response.0.header).map_err(malformed)?,
+            events: events.collect::<Result<_, _>>().map_err(malformed)?,
+        })
+    }
+
+    fn broken(&self, error: ClientError) -> Error {
+        classify::to_error(error, Effect::Nothing, &self.doing)
+    }
+
+    fn ended(&self) -> Error {
+        let message = format!("{}: etcd ended the stream", self.doing);
+        Error::new(ErrorKind::Unavailable, message)
+    }
+
+    fn cancelled(&self, response: &WatchResponse) -> Error {
+        let (compacted, reason) = (response.compact_revision(), response.cancel_reason());
+        let kind = classify::cancelled_watch(compacted, reason);
+        let message = if kind == ErrorKind::Compacted {
+            format!("{}: compacted up to revision {compacted}", self.doing)
+        } else {
+            format!("{}: cancelled by etcd: {reason}", self.doing)
+        };
+        Error::new(kind, message)
+    }
+}
