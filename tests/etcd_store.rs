@@ -7,7 +7,14 @@
     reason = "the helpers of a test fail as the test does"
 )]
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use etcd_client::{Client, ConnectOptions, Permission, PermissionType};
@@ -21,6 +28,8 @@ use jobboard::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
     time::{Instant, timeout},
 };
 
@@ -114,9 +123,9 @@ async fn connect_to_an_etcd_that_stands_still_ends() {
     on_each(&[], |etcd| async move {
         etcd.pause().unwrap();
         let settings = Settings::new().connect_timeout(Duration::from_millis(300));
-        let error = Etcd::connect_with([etcd.endpoint()], settings)
-            .await
-            .unwrap_err();
+        let connect = Etcd::connect_with([etcd.endpoint()], settings);
+        let answer = timeout(Duration::from_secs(3), connect).await;
+        let error = answer.expect("it ends in time").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     })
     .await;
@@ -162,17 +171,18 @@ async fn dead_endpoint_fails_no_call() {
     on_each(&[], |etcd| async move {
         let mut dead = LocalEtcd::start().await.unwrap();
         dead.kill();
-        let store = Etcd::connect([dead.endpoint(), etcd.endpoint()])
-            .await
-            .unwrap();
+        let settings = Settings::new().request_timeout(Duration::from_secs(1));
+        let endpoints = [etcd.endpoint(), dead.endpoint()];
+        let store = Etcd::connect_with(endpoints, settings).await.unwrap();
+        // The one that lives is left for the dead one, as it does not answer in time.
+        etcd.pause().unwrap();
+        store.put(key("a"), Bytes::new()).await.unwrap_err();
+        etcd.resume().unwrap();
         for turn in 0..200 {
-            store
-                .put(key(&turn.to_string()), Bytes::new())
-                .await
-                .unwrap();
+            put(&store, &turn.to_string()).await;
         }
-        let grant = store.grant(Duration::from_secs(2)).await.unwrap();
-        let mut keep_alive = store.keep_alive(&grant, Duration::from_millis(200));
+        let lease = store.grant(Duration::from_secs(2)).await.unwrap();
+        let mut keep_alive = store.keep_alive(&lease, Duration::from_millis(200));
         beat_after(&mut keep_alive, Instant::now()).await;
     })
     .await;
@@ -181,20 +191,43 @@ async fn dead_endpoint_fails_no_call() {
 #[tokio::test]
 async fn endpoint_that_dies_fails_no_read() {
     on_each(&[], |etcd| async move {
-        // The same server by two names, of which one is a way that can be cut.
-        let way = Way::to(&etcd).await;
-        let store = Etcd::connect([way.endpoint(), etcd.endpoint()])
-            .await
-            .unwrap();
+        // Two ways to one server, so that the second can be there when the first is cut.
+        let (first, second) = (Way::new().await, Way::new().await);
+        let endpoints = [first.endpoint(), second.endpoint()];
+        let first = first.open(&etcd);
+        let store = Etcd::connect(endpoints).await.unwrap();
         put(&store, "a").await;
-        let reads = (0..200).map(|_| store.get(key("a")));
-        way.cut().await;
-        let failed = future::join_all(reads)
-            .await
-            .into_iter()
-            .filter(Result::is_err)
-            .count();
-        assert_eq!(failed, 0);
+        let second = second.open(&etcd);
+        etcd.pause().unwrap();
+        let before = first.sent.load(Ordering::Relaxed);
+        let reads = future::join_all((0..200).map(|_| store.get(key("a"))));
+        let trouble = async {
+            while first.sent.load(Ordering::Relaxed) == before {
+                tokio::task::yield_now().await;
+            }
+            first.cut().await;
+            etcd.resume().unwrap();
+        };
+        let (reads, ()) = tokio::join!(reads, trouble);
+        assert_eq!(reads.iter().filter(|read| read.is_err()).count(), 0);
+        assert!(second.sent.load(Ordering::Relaxed) > 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn endpoint_that_dies_stops_no_keep_alive() {
+    on_each(&[], |etcd| async move {
+        let (first, second) = (Way::new().await, Way::new().await);
+        let endpoints = [first.endpoint(), second.endpoint()];
+        let first = first.open(&etcd);
+        let store = Etcd::connect(endpoints).await.unwrap();
+        let lease = store.grant(Duration::from_secs(5)).await.unwrap();
+        let mut keep_alive = store.keep_alive(&lease, Duration::from_millis(300));
+        beat_after(&mut keep_alive, lease.sent_at).await;
+        let _second = second.open(&etcd);
+        first.cut().await;
+        beat_after(&mut keep_alive, Instant::now()).await;
     })
     .await;
 }
@@ -247,7 +280,7 @@ async fn watchers(etcd: &LocalEtcd, expected: u32) {
     let line = format!("\netcd_debugging_mvcc_watcher_total {expected}\n");
     let address = etcd.endpoint().replace("http://", "");
     loop {
-        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let mut stream = TcpStream::connect(&address).await.unwrap();
         let request =
             format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -483,7 +516,7 @@ async fn user_is_denied_what_no_role_allows() {
 }
 
 #[tokio::test]
-async fn token_that_a_restart_made_void_is_renewed() {
+async fn restart_ends_no_users_keep_alive() {
     on_each(&[], |mut etcd| async move {
         enable_auth(&etcd).await;
         let store = connect_as(&etcd, "root", "secret").await.unwrap();
@@ -495,6 +528,26 @@ async fn token_that_a_restart_made_void_is_renewed() {
         beat_after(&mut keep_alive, Instant::now()).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn token_that_became_void_is_renewed() {
+    on_each(&[], |etcd| async move {
+        enable_auth(&etcd).await;
+        let store = connect_as(&etcd, "root", "secret").await.unwrap();
+        put(&store, "a").await;
+        // A new password makes the tokens of the user void, even if it is the old one.
+        let mut admin = administrator(&etcd).await;
+        admin.user_change_password("root", "secret").await.unwrap();
+        put(&store, "a").await;
+    })
+    .await;
+}
+
+async fn administrator(etcd: &LocalEtcd) -> Client {
+    let root = ConnectOptions::new().with_user("root", "secret");
+    let client = Client::connect([etcd.endpoint()], Some(root));
+    client.await.unwrap()
 }
 
 #[tokio::test]
@@ -510,10 +563,7 @@ async fn token_older_than_a_change_of_roles_is_renewed() {
         enable_auth(&etcd).await;
         let store = connect_as(&etcd, "root", "secret").await.unwrap();
         put(&store, "a").await;
-        let root = ConnectOptions::new().with_user("root", "secret");
-        let mut admin = Client::connect([etcd.endpoint()], Some(root))
-            .await
-            .unwrap();
+        let mut admin = administrator(&etcd).await;
         admin.role_add("another").await.unwrap();
         put(&store, "a").await;
         let from = Revision::new(1);
@@ -522,36 +572,59 @@ async fn token_older_than_a_change_of_roles_is_renewed() {
     .await;
 }
 
-/// A way to an etcd that can be cut.
-struct Way {
-    address: std::net::SocketAddr,
-    work: tokio::task::JoinHandle<()>,
+/// A way to an etcd: an address where nobody answers until it is opened.
+struct Way(TcpListener);
+
+/// A way that is open, until it is cut.
+struct OpenWay {
+    work: JoinHandle<()>,
+    /// How many bytes went to etcd on it.
+    sent: Arc<AtomicUsize>,
 }
 
 impl Way {
-    async fn to(etcd: &LocalEtcd) -> Self {
-        let target = etcd.endpoint().replace("http://", "");
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let work = tokio::spawn(async move {
-            let mut open = tokio::task::JoinSet::new();
-            loop {
-                let (mut here, _) = listener.accept().await.unwrap();
-                let mut there = tokio::net::TcpStream::connect(&target).await.unwrap();
-                open.spawn(async move {
-                    let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
-                });
-            }
-        });
-        Self { address, work }
+    async fn new() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
     fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.0.local_addr().unwrap())
     }
 
+    fn open(self, etcd: &LocalEtcd) -> OpenWay {
+        let target = etcd.endpoint().replace("http://", "");
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&sent);
+        let work = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (here, _) = self.0.accept().await.unwrap();
+                let there = TcpStream::connect(&target).await.unwrap();
+                connections.spawn(carry(here, there, Arc::clone(&counter)));
+            }
+        });
+        OpenWay { work, sent }
+    }
+}
+
+impl OpenWay {
     async fn cut(self) {
         self.work.abort();
         let _ = self.work.await;
     }
+}
+
+/// Carries bytes between both, and counts those that go `there`.
+async fn carry(here: TcpStream, there: TcpStream, sent: Arc<AtomicUsize>) {
+    let (mut from_here, mut to_here) = here.into_split();
+    let (mut from_there, mut to_there) = there.into_split();
+    let forth = async {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from_here.read(&mut bytes).await {
+            sent.fetch_add(count, Ordering::Relaxed);
+            to_there.write_all(&bytes[..count]).await.unwrap();
+        }
+    };
+    let back = tokio::io::copy(&mut from_there, &mut to_here);
+    let _ = tokio::join!(forth, back);
 }
