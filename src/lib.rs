@@ -1,6 +1,7 @@
 //! A job board on etcd.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod cache;
 pub mod clock;
 mod error;
 #[cfg(any(feature = "testing", feature = "cli"))]

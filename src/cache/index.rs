@@ -1,0 +1,395 @@
+//! The jobs of a board in order, made of the keys of its range. Pure.
+//!
+//! A job is in the view while its posting can be read. Every other key is kept beside it, or waits
+//! for it: an owner key counts from the moment it is there, whatever can be read of the job. What
+//! can not be read is reported and harms no other job.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use super::{
+    change::{Change, ChangeKind, OwnerChange, differences},
+    entry::{Beside, Entry, Holder, Position},
+    unreadable::{Register, Unreadable},
+};
+use crate::{
+    protocol::{
+        keys::{BoardKey, JobId, JobPart, Keyspace},
+        posting::Posting,
+    },
+    store::{Event, Key, KeyValue, Revision},
+};
+
+/// The view of a board at one revision.
+#[derive(Debug)]
+pub(crate) struct Index {
+    keys: Keyspace,
+    revision: Revision,
+    jobs: BTreeMap<JobId, Slot>,
+    ordered: BTreeMap<Position, Arc<Entry>>,
+    offered: BTreeMap<Position, Arc<Entry>>,
+    uuids: BTreeSet<(Uuid, JobId)>,
+    unreadable: Register,
+}
+
+/// What a revision or a list changed.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Changes {
+    /// What changed of the jobs, in the order of their numbers.
+    pub(crate) jobs: Vec<Change>,
+    /// What changed of the owner keys, in the order of the jobs' numbers.
+    pub(crate) owners: Vec<OwnerChange>,
+}
+
+/// What the keys of one job make.
+#[derive(Clone, Debug)]
+enum Slot {
+    Visible(Arc<Entry>),
+    Hidden(Box<Hidden>),
+}
+
+/// A job that has keys and no posting that can be read.
+#[derive(Clone, Debug)]
+struct Hidden {
+    /// Whether there is a posting at all.
+    posted: bool,
+    beside: Beside,
+}
+
+/// A job whose keys are being changed.
+struct Touched {
+    /// When it was changed last.
+    revision: Revision,
+    before: Option<Slot>,
+    posting: Data,
+    beside: Beside,
+}
+
+enum Data {
+    Missing,
+    Broken,
+    Readable(Revision, Arc<Posting>),
+}
+
+impl Index {
+    /// The view of an empty board.
+    pub(crate) fn new(keys: Keyspace) -> Self {
+        Self {
+            keys,
+            revision: Revision::ZERO,
+            jobs: BTreeMap::new(),
+            ordered: BTreeMap::new(),
+            offered: BTreeMap::new(),
+            uuids: BTreeSet::new(),
+            unreadable: Register::default(),
+        }
+    }
+
+    /// Adds a page of a list. A list is a new view, that [succeeds](Self::succeed) the one before
+    /// when it is complete.
+    pub(crate) fn load(&mut self, page: &[KeyValue]) {
+        let seen = page.iter().map(|kv| (&kv.key, kv.mod_revision, Some(kv)));
+        for (job, touched) in self.absorb(seen) {
+            self.commit(job, touched);
+        }
+    }
+
+    /// Completes a list of the revision `at`, and says how it differs from the view before it.
+    pub(crate) fn succeed(&mut self, old: &Self, at: Revision) -> Changes {
+        self.revision = at;
+        self.unreadable.succeed(&old.unreadable);
+        let mut jobs: Vec<JobId> = old.jobs.keys().chain(self.jobs.keys()).copied().collect();
+        jobs.sort();
+        jobs.dedup();
+        let mut changes = Changes::default();
+        for job in jobs {
+            let (before, after) = (old.jobs.get(&job), self.jobs.get(&job));
+            changes.add_job(at, before, after);
+            let (was, is) = (holder(before), holder(after));
+            if was.is_some() || is.is_some() {
+                changes.add_owner(at, job, is);
+            }
+        }
+        changes
+    }
+
+    /// Applies all events of one revision.
+    pub(crate) fn apply(&mut self, revision: Revision, events: &[Event]) -> Changes {
+        let seen = events.iter().map(|event| match event {
+            Event::Put(kv) => (&kv.key, kv.mod_revision, Some(kv)),
+            Event::Delete { key, revision } => (key, *revision, None),
+        });
+        let touched = self.absorb(seen);
+        let mut changes = Changes::default();
+        for (job, touched) in touched {
+            let before = touched.before.clone();
+            self.commit(job, touched);
+            let after = self.jobs.get(&job);
+            changes.add_job(revision, before.as_ref(), after);
+            let (was, is) = (holder(before.as_ref()), holder(after));
+            if was != is {
+                changes.add_owner(revision, job, is);
+            }
+        }
+        self.revision = revision;
+        changes
+    }
+
+    /// The unreadable keys that were added since this was called last, and the number of those
+    /// that are too many to list.
+    pub(crate) fn take_fresh_unreadable(&mut self) -> (Vec<Unreadable>, u64) {
+        self.unreadable.take_fresh()
+    }
+
+    /// The revision that the view shows.
+    pub(crate) const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The number of jobs.
+    pub(crate) fn len(&self) -> usize {
+        self.ordered.len()
+    }
+
+    /// The job after a position in the order, of all jobs or of those that can be claimed. The
+    /// position need not be taken (any more).
+    pub(crate) fn next(&self, after: Option<&Position>, unclaimed: bool) -> Option<&Arc<Entry>> {
+        let order = if unclaimed {
+            &self.offered
+        } else {
+            &self.ordered
+        };
+        let from = after.map_or(Bound::Unbounded, |position| Bound::Excluded(*position));
+        let mut rest = order.range((from, Bound::Unbounded));
+        rest.next().map(|(_, entry)| entry)
+    }
+
+    /// The job with this number.
+    pub(crate) fn get(&self, job: JobId) -> Option<&Arc<Entry>> {
+        self.jobs.get(&job).and_then(Slot::entry)
+    }
+
+    /// The job with this uuid; the one with the lowest number if several claim to have it.
+    pub(crate) fn find(&self, uuid: Uuid) -> Option<&Arc<Entry>> {
+        let lowest = JobId::new(1)?;
+        let (_, job) = self
+            .uuids
+            .range((uuid, lowest)..)
+            .next()
+            .filter(|(found, _)| *found == uuid)?;
+        self.get(*job)
+    }
+
+    /// Who holds a job, whether or not the job itself can be read.
+    pub(crate) fn holder(&self, job: JobId) -> Option<&Arc<Holder>> {
+        holder(self.jobs.get(&job))
+    }
+
+    /// The keys that can not be read, at most [`LISTED`](super::unreadable::LISTED) of them.
+    pub(crate) fn unreadable(&self) -> Vec<Unreadable> {
+        self.unreadable.listed()
+    }
+
+    /// How many unreadable keys there were since the cache began.
+    pub(crate) const fn unreadable_total(&self) -> u64 {
+        self.unreadable.total()
+    }
+
+    /// Takes keys in, gathered by job so that each job changes once.
+    fn absorb<'a>(
+        &mut self,
+        seen: impl Iterator<Item = (&'a Key, Revision, Option<&'a KeyValue>)>,
+    ) -> BTreeMap<JobId, Touched> {
+        let mut touched = BTreeMap::new();
+        for (key, revision, kv) in seen {
+            self.unreadable.remove(key);
+            let (job, part) = match self.keys.parse(key) {
+                Some(BoardKey::Job(job, part)) => (job, part),
+                Some(BoardKey::Barrier) => continue,
+                Some(BoardKey::Foreign(..)) | None => {
+                    if kv.is_some() {
+                        self.unreadable
+                            .add(key, revision, "it is no key of a board");
+                    }
+                    continue;
+                }
+            };
+            let touched = touched
+                .entry(job)
+                .or_insert_with(|| Touched::new(self.jobs.get(&job)));
+            touched.revision = revision;
+            if let Err(why) = touched.take(part, kv) {
+                self.unreadable.add(key, revision, why.to_string());
+            }
+        }
+        touched
+    }
+
+    /// Puts a job in its places.
+    fn commit(&mut self, job: JobId, touched: Touched) {
+        let revision = touched.revision;
+        let (before, after) = touched.finish(job);
+        self.note_orphan(job, revision, before.as_ref(), after.as_ref());
+        let (was, is) = (
+            before.as_ref().and_then(Slot::entry),
+            after.as_ref().and_then(Slot::entry),
+        );
+        if let Some(was) = was {
+            let place = was.position();
+            if is.is_none_or(|is| is.position() != place) {
+                self.ordered.remove(&place);
+            }
+            if is.is_none_or(|is| !is.is_offered() || is.position() != place) {
+                self.offered.remove(&place);
+            }
+            if is.is_none_or(|is| is.uuid() != was.uuid()) {
+                self.uuids.remove(&(was.uuid(), job));
+            }
+        }
+        if let Some(is) = is {
+            self.ordered.insert(is.position(), Arc::clone(is));
+            if is.is_offered() {
+                self.offered.insert(is.position(), Arc::clone(is));
+            }
+            self.uuids.insert((is.uuid(), job));
+        }
+        match after {
+            Some(slot) => self.jobs.insert(job, slot),
+            None => self.jobs.remove(&job),
+        };
+    }
+
+    /// Reports a job that has keys but no posting, under the key where that should be.
+    fn note_orphan(
+        &mut self,
+        job: JobId,
+        revision: Revision,
+        before: Option<&Slot>,
+        after: Option<&Slot>,
+    ) {
+        let orphan = |slot: Option<&Slot>| slot.is_some_and(Slot::is_orphan);
+        match (orphan(before), orphan(after)) {
+            (false, true) => {
+                let why = "other keys of the job are there, its posting is not";
+                let posting = self.keys.job(job, JobPart::Data);
+                self.unreadable.add(&posting, revision, why);
+            }
+            (true, false) if after.is_none() => {
+                self.unreadable.remove(&self.keys.job(job, JobPart::Data));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Changes {
+    fn add_job(&mut self, at: Revision, before: Option<&Slot>, after: Option<&Slot>) {
+        let lost = match after {
+            Some(Slot::Hidden(hidden)) if hidden.posted => ChangeKind::BecameUnreadable,
+            _ => ChangeKind::Removed,
+        };
+        let (before, after) = (before.and_then(Slot::entry), after.and_then(Slot::entry));
+        differences(at, before, after, lost, &mut self.jobs);
+    }
+
+    fn add_owner(&mut self, revision: Revision, job: JobId, holder: Option<&Arc<Holder>>) {
+        self.owners.push(OwnerChange {
+            job,
+            holder: holder.cloned(),
+            revision,
+        });
+    }
+}
+
+impl Slot {
+    const fn entry(&self) -> Option<&Arc<Entry>> {
+        match self {
+            Self::Visible(entry) => Some(entry),
+            Self::Hidden(_) => None,
+        }
+    }
+
+    fn beside(&self) -> &Beside {
+        match self {
+            Self::Visible(entry) => &entry.beside,
+            Self::Hidden(hidden) => &hidden.beside,
+        }
+    }
+
+    /// Whether there is no posting, only what would stand beside it.
+    fn is_orphan(&self) -> bool {
+        matches!(self, Self::Hidden(hidden) if !hidden.posted)
+    }
+}
+
+fn holder(slot: Option<&Slot>) -> Option<&Arc<Holder>> {
+    slot.and_then(|slot| slot.beside().holder.as_ref())
+}
+
+impl Touched {
+    fn new(before: Option<&Slot>) -> Self {
+        let posting = match before {
+            Some(Slot::Hidden(hidden)) if hidden.posted => Data::Broken,
+            None | Some(Slot::Hidden(_)) => Data::Missing,
+            Some(Slot::Visible(entry)) => Data::Readable(entry.posted, Arc::clone(&entry.posting)),
+        };
+        Self {
+            revision: Revision::ZERO,
+            posting,
+            beside: before.map(Slot::beside).cloned().unwrap_or_default(),
+            before: before.cloned(),
+        }
+    }
+
+    /// Takes in one key, put or deleted.
+    fn take(
+        &mut self,
+        part: JobPart,
+        kv: Option<&KeyValue>,
+    ) -> Result<(), crate::protocol::record::Unreadable> {
+        match (part, kv) {
+            (JobPart::Data, None) => self.posting = Data::Missing,
+            (JobPart::Data, Some(kv)) => match Posting::read(kv.value.clone()) {
+                Ok(posting) => self.posting = Data::Readable(kv.create_revision, Arc::new(posting)),
+                Err(why) => {
+                    self.posting = Data::Broken;
+                    return Err(why);
+                }
+            },
+            (part, None) => self.beside.delete(part),
+            (part, Some(kv)) => return self.beside.put(part, kv),
+        }
+        Ok(())
+    }
+
+    /// The job as it was and as it is now.
+    fn finish(self, job: JobId) -> (Option<Slot>, Option<Slot>) {
+        let Self {
+            before,
+            posting,
+            beside,
+            revision: _,
+        } = self;
+        let hidden = |posted, beside| Some(Slot::Hidden(Box::new(Hidden { posted, beside })));
+        let after = match posting {
+            Data::Readable(posted, posting) => Some(Slot::Visible(Arc::new(Entry {
+                job,
+                posted,
+                posting,
+                beside,
+            }))),
+            Data::Broken => hidden(true, beside),
+            Data::Missing if beside == Beside::default() => None,
+            Data::Missing => hidden(false, beside),
+        };
+        (before, after)
+    }
+}
+
+#[cfg(test)]
+mod tests;

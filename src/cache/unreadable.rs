@@ -1,0 +1,87 @@
+//! The keys of a board that can not be read: listed for a person, and counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::store::{Key, Revision};
+
+/// How many unreadable keys are listed. Further ones are only counted until some of these go.
+pub(crate) const LISTED: usize = 1_000;
+
+/// The longest key that is listed, in bytes. No key of a board's own is as long.
+const LONGEST_LISTED: usize = 1 << 10;
+
+/// A key that the view does without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    /// The key.
+    pub(crate) key: Key,
+    /// The revision at which it was seen so.
+    pub(crate) revision: Revision,
+    /// What is wrong with it; never its content.
+    pub(crate) why: String,
+}
+
+/// The unreadable keys of one view.
+#[derive(Debug, Default)]
+pub(super) struct Register {
+    listed: BTreeMap<Key, Unreadable>,
+    unlisted: u64,
+    fresh: BTreeSet<Key>,
+    total: u64,
+}
+
+impl Register {
+    pub(super) fn add(&mut self, key: &Key, revision: Revision, why: impl Into<String>) {
+        self.total = self.total.saturating_add(1);
+        let full = self.listed.len() >= LISTED && !self.listed.contains_key(key);
+        if full || key.as_bytes().len() > LONGEST_LISTED {
+            self.unlisted += 1;
+            return;
+        }
+        let unreadable = Unreadable {
+            key: key.clone(),
+            revision,
+            why: why.into(),
+        };
+        self.fresh.insert(key.clone());
+        self.listed.insert(key.clone(), unreadable);
+    }
+
+    /// Takes a key off the list. One that was not told yet is as if it had never been on it.
+    pub(super) fn remove(&mut self, key: &Key) {
+        self.listed.remove(key);
+        if self.fresh.remove(key) {
+            self.total = self.total.saturating_sub(1);
+        }
+    }
+
+    /// Carries over from the view that this one replaces what it has told already.
+    pub(super) fn succeed(&mut self, old: &Self) {
+        let Self { listed, fresh, .. } = self;
+        let before = fresh.len();
+        fresh.retain(|key| {
+            let why = |of: &BTreeMap<Key, Unreadable>| of.get(key).map(|one| one.why.clone());
+            why(&old.listed) != why(listed)
+        });
+        let told = u64::try_from(before - fresh.len()).unwrap_or(u64::MAX);
+        self.total = old.total.saturating_add(self.total.saturating_sub(told));
+    }
+
+    /// What was added since this was asked last, each to be reported once, and how many could not
+    /// be listed.
+    pub(super) fn take_fresh(&mut self) -> (Vec<Unreadable>, u64) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let fresh = fresh.iter().filter_map(|key| self.listed.get(key).cloned());
+        (fresh.collect(), std::mem::take(&mut self.unlisted))
+    }
+
+    pub(super) fn listed(&self) -> Vec<Unreadable> {
+        self.listed.values().cloned().collect()
+    }
+
+    /// How many there were since the cache began. A key counts again when it is written again, and
+    /// one that is not listed when it is listed anew.
+    pub(super) const fn total(&self) -> u64 {
+        self.total
+    }
+}
