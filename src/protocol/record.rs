@@ -137,11 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_unreadable_is_told_without_its_words() {
-        for secret in [
-            &br#"{"uuid": "hunter2"}"#[..],
-            br#"hunter2"#,
-            br#"["hunter2""#,
-        ] {
+        for secret in [&br#"{"uuid": "hunter2"}"#[..], b"hunter2", br#"["hunter2""#] {
             let why = read::<BTreeMap<String, u32>>(secret)
                 .unwrap_err()
                 .to_string();

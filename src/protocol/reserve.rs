@@ -32,7 +32,7 @@ impl Counter {
     }
 
     /// The counter after `block` was taken at `revision`.
-    pub(crate) const fn after(block: Block, revision: Revision) -> Self {
+    pub(crate) const fn after(block: &Block, revision: Revision) -> Self {
         Self {
             last: block.last,
             mod_revision: revision,
@@ -41,7 +41,7 @@ impl Counter {
 }
 
 /// Numbers taken in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
     next: u64,
     last: u64,
@@ -120,7 +120,7 @@ impl Verb for Reserve {
 
     fn outcome(&self, response: &TxnResponse) -> Result<Self::Outcome, Malformed> {
         if response.succeeded {
-            return Ok(Ok((self.block, response.header.revision)));
+            return Ok(Ok((self.block.clone(), response.header.revision)));
         }
         Ok(Err(match Counter::read(read_of(response, 0)?.first()) {
             Ok(counter) => ReserveRefusal::Moved(counter),

@@ -60,7 +60,7 @@ use crate::{
         verb::Verb,
     },
     random::Random,
-    store::{self, ErrorKind, Revision, Store},
+    store::{self, ErrorKind, Store},
 };
 
 /// What sessions are made of.
@@ -132,7 +132,7 @@ impl Session {
         }
         let life = Arc::new(Life::new(beats, settings.margin_of(lease.ttl)));
         let known = opened.header.revision;
-        let (writer, line) = Writer::new(
+        let (writer, writing) = Writer::new(
             Arc::clone(store),
             keys.clone(),
             guard.clone(),
@@ -141,7 +141,7 @@ impl Session {
             random.clone(),
         );
         let tasks = TaskTracker::new();
-        tasks.spawn(line);
+        tasks.spawn(writing);
         let keeper = Arc::clone(&life);
         tasks.spawn(async move { keeper.keep().await });
         tracing::debug!(session = %guard.session(), lease = %lease.id, "session opened");

@@ -13,11 +13,11 @@ const MAX_TTL: Duration = Duration::from_secs(9_000_000_000);
 /// Settings of the sessions in which a board writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// See [`crate::JobBoardBuilder::ttl`].
+    /// How long a lease lives without word of its owner. Defaults to 10 s.
     pub(crate) ttl: Duration,
-    /// See [`crate::JobBoardBuilder::margin`].
+    /// How long before that trust ends. Defaults to the larger of 0.5 s and a tenth.
     pub(crate) margin: Option<Duration>,
-    /// See [`crate::JobBoardBuilder::deadline`].
+    /// How long a call may take. Defaults to 10 s.
     pub(crate) deadline: Duration,
 }
 

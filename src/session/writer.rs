@@ -70,7 +70,7 @@ impl Writer {
         random: Random,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (orders, incoming) = mpsc::channel(IN_FLIGHT);
-        let line = Line {
+        let task = Line {
             store,
             keys,
             guard,
@@ -86,7 +86,7 @@ impl Writer {
             backoff: Backoff::new(random.clone()),
             random,
         };
-        (Self { orders }, line.run(incoming, life))
+        (Self { orders }, task.run(incoming, life))
     }
 
     /// Writes `verb`, and waits for its outcome until `deadline`.
