@@ -320,10 +320,6 @@ impl JobPart {
 
 /// What a key of the jobs' range is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "everything that can lie in the jobs' range"
-)]
 pub(crate) enum BoardKey<'key> {
     /// A key of a job.
     Job(JobId, JobPart),

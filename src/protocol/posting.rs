@@ -80,13 +80,13 @@ impl Posting {
             ..
         } = wire;
         Ok(Self {
+            record,
             details,
             name,
             uuid,
             priority,
             created_on,
             book,
-            record,
         })
     }
 

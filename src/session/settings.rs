@@ -7,8 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// The smallest time to live that etcd gives with its default election timeout.
 const MIN_TTL: Duration = Duration::from_secs(2);
 
-/// The longest time to live that etcd gives.
-const MAX_TTL: Duration = Duration::from_secs(9_000_000_000);
+/// The longest time to live that makes sense: a day without word of an owner.
+const MAX_TTL: Duration = Duration::from_hours(24);
 
 /// Settings of the sessions in which a board writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use crate::{
 
 /// How long a lease is tried to be revoked: as long as etcd may be out of reach for the outcome of
 /// what was under way to be told at all.
-const REVOKE_FOR: Duration = Duration::from_secs(60);
+const REVOKE_FOR: Duration = Duration::from_mins(1);
 
 /// How long what became of a posting is asked for after its session.
 const ASK_FOR: Duration = Duration::from_secs(10);
