@@ -93,6 +93,20 @@ async fn connect_refuses_what_is_no_endpoint() {
     }
 }
 
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn connect_refuses_certificates_that_are_none() {
+    use jobboard::store::etcd::Tls;
+
+    let tls = Tls::new("authority").identity("certificate", "secret");
+    let settings = Settings::new().tls(tls);
+    let error = Etcd::connect_with(["127.0.0.1:1"], settings)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(!format!("{error} {error:?}").contains("secret"));
+}
+
 #[tokio::test]
 async fn connect_refuses_members_of_different_clusters() {
     let (one, two) = (
@@ -616,15 +630,15 @@ impl OpenWay {
 
 /// Carries bytes between both, and counts those that go `there`.
 async fn carry(here: TcpStream, there: TcpStream, sent: Arc<AtomicUsize>) {
-    let (mut from_here, mut to_here) = here.into_split();
-    let (mut from_there, mut to_there) = there.into_split();
+    let (mut client_says, mut client_hears) = here.into_split();
+    let (mut server_says, mut server_hears) = there.into_split();
     let forth = async {
         let mut bytes = [0; 4096];
-        while let Ok(count @ 1..) = from_here.read(&mut bytes).await {
+        while let Ok(count @ 1..) = client_says.read(&mut bytes).await {
             sent.fetch_add(count, Ordering::Relaxed);
-            to_there.write_all(&bytes[..count]).await.unwrap();
+            server_hears.write_all(&bytes[..count]).await.unwrap();
         }
     };
-    let back = tokio::io::copy(&mut from_there, &mut to_here);
+    let back = tokio::io::copy(&mut server_says, &mut client_hears);
     let _ = tokio::join!(forth, back);
 }

@@ -29,7 +29,7 @@ async fn wrong_flag_is_told_with_the_log() {
 }
 
 #[tokio::test]
-async fn taken_port_is_not_mistaken_for_ours() {
+async fn taken_port_is_told() {
     let other = LocalEtcd::start().await.unwrap();
     let mut etcd = LocalEtcd::start().await.unwrap();
     etcd.client_port = other.client_port;
@@ -38,6 +38,15 @@ async fn taken_port_is_not_mistaken_for_ours() {
         error.to_string().contains("address already in use"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn etcd_of_somebody_else_is_not_taken_for_ours() {
+    let other = LocalEtcd::start().await.unwrap();
+    let mut etcd = LocalEtcd::start().await.unwrap();
+    assert!(etcd.serves().await);
+    (etcd.client_port, etcd.peer_port) = (other.client_port, other.peer_port);
+    assert!(!etcd.serves().await);
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub(super) fn kind(error: &ClientError, effect: Effect) -> ErrorKind {
         return ErrorKind::Unavailable;
     }
     match error {
+        // Before anything is sent it is about certificates that can not be used.
+        ClientError::TransportError(_) if effect == Effect::Nothing => ErrorKind::Invalid,
         ClientError::InvalidArgs(_)
         | ClientError::InvalidUri(_)
         | ClientError::InvalidMetadataValue(_) => ErrorKind::Invalid,
@@ -163,20 +165,21 @@ fn is_about_auth(message: &str) -> bool {
 
 /// What a person is told: the words of the server, or how the connection failed.
 fn describe(error: &ClientError) -> String {
-    let ClientError::GRpcStatus(status) = error else {
-        return error.to_string();
+    let (message, cause) = match error {
+        ClientError::GRpcStatus(status) => (status.message(), sources(status).last()),
+        ClientError::TransportError(error) => ("certificates", sources(error).last()),
+        _ => return error.to_string(),
     };
-    match sources(status).last() {
-        Some(cause) if cause.to_string() != status.message() => {
-            format!("{}: {cause}", status.message())
-        }
-        _ if status.message().is_empty() => format!("{:?}", status.code()),
-        _ => status.message().to_owned(),
+    match (message, cause.map(ToString::to_string)) {
+        ("", Some(cause)) => cause,
+        (message, Some(cause)) if cause != message => format!("{message}: {cause}"),
+        ("", None) => error.to_string(),
+        (message, _) => message.to_owned(),
     }
 }
 
-fn sources(status: &Status) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(status.source(), |error: &&(dyn StdError + 'static)| {
+fn sources(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |error: &&(dyn StdError + 'static)| {
         (*error).source()
     })
 }
