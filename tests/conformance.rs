@@ -40,3 +40,27 @@ mod shared_memory {
     }
     for_each_law!(on_shared_memory);
 }
+
+#[cfg(feature = "etcd")]
+mod real_etcd {
+    use jobboard::{store::etcd::Etcd, testing::LocalEtcd};
+
+    use super::*;
+
+    /// Each version has a server of its own for each law.
+    macro_rules! on_etcd {
+        ($kind:ident $area:ident $law:ident) => {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[expect(clippy::unwrap_used, reason = "what a test did not expect fails it")]
+            async fn $law() {
+                for binary in LocalEtcd::binaries().unwrap() {
+                    let server = LocalEtcd::builder().binary(&binary).start().await.unwrap();
+                    println!("etcd {}", server.version().await.unwrap());
+                    let store = Etcd::connect([server.endpoint()]).await.unwrap();
+                    conformance::$area::$law(&store, stringify!($law)).await;
+                }
+            }
+        };
+    }
+    for_each_law!(on_etcd);
+}

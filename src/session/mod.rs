@@ -32,6 +32,8 @@ mod member;
 mod pool;
 mod settings;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod windup;
 mod writer;
 

@@ -57,3 +57,22 @@ fn store_with_a_past_answers_as_a_new_one() {
     });
     assert_same_as_memory(&runtime, &store);
 }
+
+/// The store in memory is etcd's twin: what one answers, the other does.
+#[cfg(feature = "etcd")]
+#[test]
+fn etcd_of_each_version_answers_as_the_store_in_memory() {
+    use jobboard::{store::etcd::Etcd, testing::LocalEtcd};
+
+    let runtime = runtime();
+    for binary in LocalEtcd::binaries().unwrap() {
+        let start = async {
+            let server = LocalEtcd::builder().binary(&binary).start().await.unwrap();
+            println!("etcd {}", server.version().await.unwrap());
+            let store = Etcd::connect([server.endpoint()]).await.unwrap();
+            (server, store)
+        };
+        let (_server, store) = runtime.block_on(start);
+        assert_same_as_memory(&runtime, &store);
+    }
+}

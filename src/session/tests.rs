@@ -1,0 +1,392 @@
+//! A session on a store in memory whose answers can get lost, on paused time.
+
+use std::{sync::Mutex, time::Duration};
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::{
+    protocol::{
+        abandon::Abandon,
+        consume::Consume,
+        keys::{BoardName, JobId, JobPart, Namespace},
+        owner::OwnerRecord,
+        post::Post,
+        posting::{NewPosting, Posting},
+        priority::JobPriority,
+        state::{SeenState, StateRecord},
+        trash::{Trash, TrashNote},
+    },
+    store::{
+        Error, KeepAlive, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Result, Revision,
+        StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
+    },
+};
+
+/// What happens to the next transaction.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// It is applied, and its answer is lost.
+    AnswerLost,
+    /// It never arrives, and nobody says so.
+    RequestLost,
+    /// It arrives after the next one, and nobody says so.
+    Late,
+}
+
+/// A store in memory with faults.
+#[derive(Debug)]
+struct Faulty {
+    memory: Memory,
+    next: Mutex<Option<Fault>>,
+    late: Mutex<Option<Txn>>,
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse> {
+        self.memory.range(request).await
+    }
+
+    async fn txn(&self, txn: Txn) -> Result<TxnResponse> {
+        let fault = self.next.lock().unwrap().take();
+        match fault {
+            None => {
+                let answer = self.memory.txn(txn).await;
+                let late = self.late.lock().unwrap().take();
+                if let Some(late) = late {
+                    // Refused or not, nobody hears of it.
+                    _ = self.memory.txn(late).await;
+                }
+                return answer;
+            }
+            Some(Fault::AnswerLost) => _ = self.memory.txn(txn).await?,
+            Some(Fault::RequestLost) => {}
+            Some(Fault::Late) => *self.late.lock().unwrap() = Some(txn),
+        }
+        Err(Error::new(ErrorKind::Ambiguous, "no answer came"))
+    }
+
+    async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {
+        self.memory.watch(request).await
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<Lease> {
+        self.memory.grant(ttl).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<()> {
+        self.memory.revoke(lease).await
+    }
+
+    fn keep_alive(&self, lease: &Lease, every: Duration) -> KeepAlive {
+        self.memory.keep_alive(lease, every)
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<()> {
+        self.memory.compact(revision).await
+    }
+}
+
+struct Bundle {
+    store: Arc<Faulty>,
+    keys: Keyspace,
+    session: Arc<Session>,
+    posting: NewPosting,
+    job: JobId,
+}
+
+async fn setup() -> Bundle {
+    let memory = Memory::new();
+    let store = Arc::new(Faulty {
+        memory,
+        next: Mutex::default(),
+        late: Mutex::default(),
+    });
+    let keys = Keyspace::new(&Namespace::default(), &BoardName::default());
+    let random = Random::seeded(1);
+    let posting = NewPosting {
+        uuid: random.uuid(),
+        name: "thumbnail".to_owned(),
+        priority: JobPriority::Normal,
+        created_on: DateTime::UNIX_EPOCH,
+        details: RawValue::from_string("{}".to_owned()).unwrap(),
+        book: None,
+    };
+    let parts = Parts {
+        store: store.clone(),
+        keys: keys.clone(),
+        random,
+        settings: Settings::default(),
+    };
+    let session = Session::open(&parts, deadline()).await.unwrap();
+    Bundle {
+        store,
+        keys,
+        session,
+        posting,
+        job: JobId::new(42).unwrap(),
+    }
+}
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+impl Bundle {
+    fn fault(&self, fault: Option<Fault>) {
+        *self.store.next.lock().unwrap() = fault;
+    }
+
+    async fn post(&self) -> Revision {
+        let post = Post::new(&self.keys, self.job, &self.posting);
+        self.session.write(post, deadline()).await.unwrap().unwrap()
+    }
+
+    async fn claim(&self, posted: Revision) -> Held {
+        let seen = SeenState::read(self.part(JobPart::State).await.as_ref()).unwrap();
+        let request = ClaimRequest {
+            job: self.job,
+            posted,
+            seen: &seen,
+            who: "worker-3",
+            now: DateTime::UNIX_EPOCH,
+        };
+        self.session
+            .claim(&request, deadline())
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    async fn consume(&self, held: &Held) -> Result<Revision, crate::protocol::holding::NotHeld> {
+        let hold = held.hold();
+        let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold);
+        self.session
+            .settle(hold.job, hold.token, verb, deadline())
+            .await
+            .unwrap()
+    }
+
+    async fn part(&self, part: JobPart) -> Option<store::KeyValue> {
+        self.store
+            .memory
+            .get(self.keys.job(self.job, part))
+            .await
+            .unwrap()
+    }
+
+    async fn state(&self) -> StateRecord {
+        StateRecord::read(&self.part(JobPart::State).await.unwrap().value).unwrap()
+    }
+}
+
+const FAULTS: [Option<Fault>; 4] = [
+    None,
+    Some(Fault::AnswerLost),
+    Some(Fault::RequestLost),
+    Some(Fault::Late),
+];
+
+#[tokio::test(start_paused = true)]
+async fn post_happens_once_whatever_becomes_of_its_answer() {
+    for fault in FAULTS {
+        let board = setup().await;
+        board.fault(fault);
+        let posted = board.post().await;
+        let data = board.part(JobPart::Data).await.unwrap();
+        assert_eq!(
+            (data.create_revision, data.version),
+            (posted, 1),
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn post_that_was_consumed_before_anybody_looked_is_not_posted_again() {
+    let board = setup().await;
+    board.fault(Some(Fault::AnswerLost));
+    let post = Post::new(&board.keys, board.job, &board.posting);
+    let posting = board.session.write(post, deadline());
+    tokio::pin!(posting);
+    // Sent and applied, and the fence not yet answered.
+    while board.part(JobPart::Data).await.is_none() {
+        assert!(futures::poll!(&mut posting).is_pending());
+    }
+    board
+        .store
+        .memory
+        .delete(board.keys.all_of_job(board.job))
+        .await
+        .unwrap();
+    posting.await.unwrap().unwrap();
+    assert_eq!(board.part(JobPart::Data).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn claim_happens_once_whatever_becomes_of_its_answer() {
+    for fault in FAULTS {
+        let board = setup().await;
+        let posted = board.post().await;
+        board.fault(fault);
+        let held = board.claim(posted).await;
+        let owner = board.part(JobPart::Owner).await.unwrap();
+        assert_eq!(owner.create_revision, held.hold().token, "{fault:?}");
+        assert_eq!(OwnerRecord::read(&owner.value).unwrap().owner, "worker-3");
+        assert_eq!(board.state().await.attempts, 1, "{fault:?}");
+        assert!(held.is_held());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn consume_happens_whatever_becomes_of_its_answer() {
+    for fault in FAULTS {
+        let board = setup().await;
+        let posted = board.post().await;
+        let held = board.claim(posted).await;
+        board.fault(fault);
+        board.consume(&held).await.unwrap();
+        assert_eq!(board.part(JobPart::Data).await, None, "{fault:?}");
+        assert_eq!(board.part(JobPart::Owner).await, None, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn abandon_happens_whatever_becomes_of_its_answer() {
+    for fault in FAULTS {
+        let board = setup().await;
+        let posted = board.post().await;
+        let held = board.claim(posted).await;
+        let (hold, state) = (held.hold(), held.state().abandoned(None));
+        board.fault(fault);
+        let verb = |keys: &Keyspace, _: &Guard| Abandon::new(keys, hold, Some(state));
+        board
+            .session
+            .settle(hold.job, hold.token, verb, deadline())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(board.part(JobPart::Owner).await, None, "{fault:?}");
+        let state = board.state().await;
+        assert_eq!((state.attempts, state.unsettled), (1, 0), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trash_happens_once_whatever_becomes_of_its_answer() {
+    for fault in FAULTS {
+        let board = setup().await;
+        let posted = board.post().await;
+        let held = board.claim(posted).await;
+        let hold = held.hold();
+        let posting = Posting::read(board.part(JobPart::Data).await.unwrap().value).unwrap();
+        let note = TrashNote {
+            on: DateTime::UNIX_EPOCH,
+            by: "worker-3",
+            reason: Some("broken"),
+            attempts: 1,
+            operation: hold.claim.unwrap(),
+        };
+        board.fault(fault);
+        let verb = |keys: &Keyspace, _: &Guard| Trash::new(keys, hold, 0, &posting, &note).unwrap();
+        board
+            .session
+            .settle(hold.job, hold.token, verb, deadline())
+            .await
+            .unwrap()
+            .unwrap();
+        let trash = board
+            .store
+            .memory
+            .get(board.keys.trash(board.job, 0))
+            .await
+            .unwrap();
+        assert_eq!(trash.unwrap().version, 1, "{fault:?}");
+        assert_eq!(board.part(JobPart::Data).await, None, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_hold_gives_the_job_back_and_burns_no_attempt() {
+    let board = setup().await;
+    let posted = board.post().await;
+    drop(board.claim(posted).await);
+    while board.part(JobPart::Owner).await.is_some() {
+        tokio::task::yield_now().await;
+    }
+    let state = board.state().await;
+    assert_eq!((state.attempts, state.unsettled), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_claim_call_leaves_no_owner_behind() {
+    let board = setup().await;
+    let posted = board.post().await;
+    {
+        let claiming = board.claim(posted);
+        tokio::pin!(claiming);
+        while board.part(JobPart::Owner).await.is_none() {
+            assert!(futures::poll!(&mut claiming).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    while board.part(JobPart::Owner).await.is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(board.state().await.attempts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stale_owner_is_told_that_its_claim_is_lost_and_changes_nothing() {
+    let board = setup().await;
+    let posted = board.post().await;
+    let held = board.claim(posted).await;
+    board
+        .store
+        .memory
+        .delete(board.keys.job(board.job, JobPart::Owner).into())
+        .await
+        .unwrap();
+    board.consume(&held).await.unwrap_err();
+    assert!(board.part(JobPart::Data).await.is_some());
+    assert!(held.lost().is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn session_whose_lease_is_revoked_loses_its_claims_and_writes_nothing() {
+    let board = setup().await;
+    let posted = board.post().await;
+    let held = board.claim(posted).await;
+    board
+        .store
+        .memory
+        .revoke(board.session.guard.lease())
+        .await
+        .unwrap();
+    let hold = held.hold();
+    let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold);
+    let error = board
+        .session
+        .settle(hold.job, hold.token, verb, deadline())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, WriteError::NotSent | WriteError::Lost),
+        "{error:?}"
+    );
+    assert!(held.lost().is_cancelled() && !held.is_held());
+    assert!(board.part(JobPart::Data).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_session_frees_what_it_held_at_once() {
+    let board = setup().await;
+    let posted = board.post().await;
+    let held = board.claim(posted).await;
+    assert!(board.session.close(deadline()).await);
+    assert_eq!(board.part(JobPart::Owner).await, None);
+    assert!(held.lost().is_cancelled());
+}
