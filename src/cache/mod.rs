@@ -1,6 +1,87 @@
-//! A live view of a board, kept by a list and a watch.
+//! A live view of a board: its jobs in order, in memory, kept by a list and a watch.
+//!
+//! ```text
+//!   store ──▶ feed ──▶ jobs ──▶ index ◀── reader
+//!                        └────▶ observer
+//! ```
+//!
+//! One watch covers all keys of the jobs, so that postings and owners share one order of revisions.
+//! A revision is applied whole: readers never see a part of it, and the observer is told of it when
+//! it can be read. At each revision the view equals a list of that revision. It is always behind
+//! the store by a little, so that it decides nothing: what is true is decided by the compares of a
+//! transaction.
 
 mod change;
 mod entry;
+mod feed;
 mod index;
+mod jobs;
+mod link;
+mod reader;
+mod retry;
+mod silence;
 mod unreadable;
+
+use std::sync::{Arc, RwLock};
+
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+pub(crate) use self::{
+    change::{Applied, Change, ChangeKind, Origin, OwnerChange},
+    entry::{Entry, Holder, Position},
+    link::{Closed, Status, Trouble},
+    reader::{Counts, Reader},
+    unreadable::{LISTED, Unreadable},
+};
+use self::{feed::Feed, index::Index, jobs::Jobs, link::Link};
+use crate::{protocol::keys::Keyspace, random::Random, store::Store};
+
+/// The owner of the task that keeps a view of a board. Dropping it stops the task.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    reader: Reader,
+    stop: DropGuard,
+    task: TaskTracker,
+}
+
+impl Cache {
+    /// Starts to keep a view of the board of `keys`. Must be called inside a tokio runtime.
+    ///
+    /// `observer` is told of each revision once it can be read, in order, by the task that keeps
+    /// the view: while it works, nothing new is applied.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        keys: Keyspace,
+        random: Random,
+        observer: impl Fn(&Applied<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        let index = Arc::new(RwLock::new(Index::new(keys.clone())));
+        let (end, link) = Link::new();
+        let range = keys.jobs();
+        let jobs = Jobs::new(keys, Arc::clone(&index), observer);
+        let stop = CancellationToken::new();
+        let task = TaskTracker::new();
+        task.spawn(Feed::new(store, range, random, jobs, end).run(stop.clone()));
+        task.close();
+        Self {
+            reader: Reader::new(index, link),
+            stop: stop.drop_guard(),
+            task,
+        }
+    }
+
+    /// The view.
+    pub(crate) const fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Stops the task and waits until it has ended. The view stays as it is. Doing it again is
+    /// harmless. Cancel safe.
+    pub(crate) async fn close(&self) {
+        self.stop.token().cancel();
+        self.task.wait().await;
+    }
+}

@@ -1,0 +1,728 @@
+use std::sync::{
+    Mutex, OnceLock,
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::ready;
+use serde_json::json;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    cache::{
+        Cache, ChangeKind, Closed, Reader, Status,
+        index::Index,
+        silence::{ASK_AFTER, GRACE},
+    },
+    protocol::{
+        keys::{BoardName, JobId, JobPart, Keyspace, Namespace},
+        record,
+    },
+    store::{
+        self, KeepAlive, Key, Lease, LeaseId, Memory, Op, RangeRequest, RangeResponse, StoreExt,
+        Txn, TxnResponse,
+    },
+};
+
+/// A store whose reads and watches can be made to fail.
+#[derive(Debug)]
+struct Bent {
+    memory: Mutex<Memory>,
+    /// Reads and new watches fail so.
+    fails: Mutex<Option<ErrorKind>>,
+    /// Watches say nothing.
+    mute: AtomicBool,
+    /// Watches begin at the first revision.
+    repeats: AtomicBool,
+    /// The store is compacted after the first page of each list.
+    compacts: AtomicBool,
+    /// The read with this number fails.
+    failing_read: AtomicUsize,
+    /// Reads wait while this is true.
+    held: watch::Sender<bool>,
+    /// Watches break when this changes.
+    breaks: watch::Sender<()>,
+    reads: AtomicUsize,
+    proofs: AtomicUsize,
+    watches: AtomicUsize,
+}
+
+impl Bent {
+    fn memory(&self) -> Memory {
+        self.memory.lock().unwrap().clone()
+    }
+
+    fn fail(&self, kind: impl Into<Option<ErrorKind>>) {
+        *self.fails.lock().unwrap() = kind.into();
+    }
+
+    fn break_watches(&self) {
+        self.breaks.send_replace(());
+    }
+
+    async fn admit(&self) -> store::Result<()> {
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| !held).await.unwrap();
+        match *self.fails.lock().unwrap() {
+            Some(kind) => Err(Error::new(kind, "told to fail")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Arc<Bent> {
+    async fn range(&self, request: RangeRequest) -> store::Result<RangeResponse> {
+        let number = self.reads.fetch_add(1, SeqCst) + 1;
+        self.admit().await?;
+        if number == self.failing_read.load(SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "told to fail"));
+        }
+        let first = request.limit.is_some() && request.revision.is_none();
+        let page = self.memory().range(request).await?;
+        if first && self.compacts.load(SeqCst) {
+            let elsewhere = Key::new("elsewhere").unwrap();
+            let now = self.memory().put(elsewhere, Bytes::new()).await?;
+            self.memory().compact(now).await?;
+        }
+        Ok(page)
+    }
+
+    async fn txn(&self, txn: Txn) -> store::Result<TxnResponse> {
+        assert!(!txn.writes(), "a feed only reads");
+        self.proofs.fetch_add(1, SeqCst);
+        self.admit().await?;
+        self.memory().txn(txn).await
+    }
+
+    async fn watch(&self, mut request: WatchRequest) -> store::Result<WatchStream> {
+        self.watches.fetch_add(1, SeqCst);
+        self.admit().await?;
+        if self.repeats.load(SeqCst) {
+            request.from = Revision::new(1);
+        }
+        let mut breaks = self.breaks.subscribe();
+        let broken = futures::stream::once(async move {
+            breaks.changed().await.ok();
+            Err(Error::new(ErrorKind::Unavailable, "told to break"))
+        });
+        let bent = Self::clone(self);
+        let told = self.memory().watch(request).await?;
+        let told = told.filter(move |_| ready(!bent.mute.load(SeqCst)));
+        Ok(futures::stream::select(told, broken).boxed())
+    }
+
+    async fn grant(&self, ttl: Duration) -> store::Result<Lease> {
+        self.memory().grant(ttl).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> store::Result<()> {
+        self.memory().revoke(lease).await
+    }
+
+    fn keep_alive(&self, lease: &Lease, every: Duration) -> KeepAlive {
+        self.memory().keep_alive(lease, every)
+    }
+
+    async fn compact(&self, revision: Revision) -> store::Result<()> {
+        self.memory().compact(revision).await
+    }
+}
+
+/// What the observer was told of one revision.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    revision: Revision,
+    origin: Origin,
+    changes: Vec<(u64, ChangeKind)>,
+    owners: Vec<(u64, bool)>,
+    readable: Revision,
+}
+
+struct Setup {
+    store: Arc<Bent>,
+    cache: Cache,
+    told: Arc<Mutex<Vec<Told>>>,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let store = Arc::new(Bent {
+            memory: Mutex::new(Memory::new()),
+            fails: Mutex::default(),
+            mute: AtomicBool::default(),
+            repeats: AtomicBool::default(),
+            compacts: AtomicBool::default(),
+            failing_read: AtomicUsize::default(),
+            held: watch::Sender::new(false),
+            breaks: watch::Sender::new(()),
+            reads: AtomicUsize::default(),
+            proofs: AtomicUsize::default(),
+            watches: AtomicUsize::default(),
+        });
+        let told = Arc::<Mutex<Vec<Told>>>::default();
+        let reader = Arc::<OnceLock<Reader>>::default();
+        let (log, view) = (Arc::clone(&told), Arc::clone(&reader));
+        let cache = Cache::start(
+            Arc::new(Arc::clone(&store)),
+            keys(),
+            Random::seeded(5),
+            move |applied| {
+                let change = |change: &crate::cache::Change| (change.job().get(), change.kind);
+                log.lock().unwrap().push(Told {
+                    revision: applied.revision,
+                    origin: applied.origin,
+                    changes: applied.changes.iter().map(change).collect(),
+                    owners: applied
+                        .owners
+                        .iter()
+                        .map(|owner| (owner.job.get(), owner.holder.is_some()))
+                        .collect(),
+                    readable: view.get().unwrap().applied(),
+                });
+            },
+        );
+        reader.set(cache.reader().clone()).unwrap();
+        Self { store, cache, told }
+    }
+
+    /// A setup whose board has this many jobs before the feed sees it.
+    async fn with_jobs(jobs: usize) -> Self {
+        let setup = Self::new();
+        setup.store.held.send_replace(true);
+        for job in 1..=u64::try_from(jobs).unwrap() {
+            setup.post(job).await;
+        }
+        setup
+    }
+
+    /// A setup whose watch is open.
+    async fn watching() -> Self {
+        let setup = Self::new();
+        setup.connected().await;
+        setup
+    }
+
+    fn reader(&self) -> &Reader {
+        self.cache.reader()
+    }
+
+    async fn connected(&self) {
+        until(|| matches!(self.reader().status(), Status::Connected)).await;
+    }
+
+    async fn put(&self, job: u64, part: JobPart, value: impl Into<Bytes>) -> Revision {
+        let key = keys().job(JobId::new(job).unwrap(), part);
+        self.store.memory().put(key, value.into()).await.unwrap()
+    }
+
+    async fn post(&self, job: u64) -> Revision {
+        self.put(job, JobPart::Data, posting(job)).await
+    }
+
+    async fn delete(&self, job: u64, part: JobPart) -> Revision {
+        let key = keys().job(JobId::new(job).unwrap(), part);
+        self.store.memory().delete(key.into()).await.unwrap()
+    }
+
+    /// Writes a key outside the board.
+    async fn move_store(&self) -> Revision {
+        let key = Key::new("elsewhere").unwrap();
+        self.store.memory().put(key, Bytes::new()).await.unwrap()
+    }
+
+    fn jobs(&self) -> Vec<u64> {
+        let mut last = None;
+        std::iter::from_fn(|| {
+            let (position, entry) = self.reader().next(last.as_ref(), false)?;
+            last = Some(position);
+            Some(entry.job.get())
+        })
+        .collect()
+    }
+
+    /// What was told since this was asked last.
+    fn told(&self) -> Vec<Told> {
+        std::mem::take(&mut *self.told.lock().unwrap())
+    }
+
+    /// Whether the view is what a list of its revision gives.
+    async fn assert_equals_list(&self) {
+        let at = self.reader().applied();
+        let all = RangeRequest::new(keys().jobs()).at(at);
+        let kvs = self.store.memory().range(all).await.unwrap().kvs;
+        let mut listed = Index::new(keys());
+        listed.load(&kvs);
+        for unclaimed in [true, false] {
+            let mut last = None;
+            loop {
+                let seen = self.reader().next(last.as_ref(), unclaimed);
+                let expected = listed.next(last.as_ref(), unclaimed);
+                assert_eq!(seen.as_ref().map(|(_, entry)| entry), expected, "at {at}");
+                let Some((position, _)) = seen else { break };
+                last = Some(position);
+            }
+        }
+        let keys = |unreadable: Vec<crate::cache::Unreadable>| -> Vec<Key> {
+            unreadable.into_iter().map(|one| one.key).collect()
+        };
+        assert_eq!(keys(self.reader().unreadable()), keys(listed.unreadable()));
+    }
+}
+
+/// Lets the others run until `true_of_them` is true; the time of the test passes where they wait.
+async fn until(true_of_them: impl Fn() -> bool + Send + Sync) {
+    let limit = Duration::from_hours(1);
+    let reached = tokio::time::timeout(limit, async {
+        while !true_of_them() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+    reached.await.expect("it becomes true within an hour");
+}
+
+fn keys() -> Keyspace {
+    Keyspace::new(&Namespace::default(), &BoardName::default())
+}
+
+fn posting(job: u64) -> Bytes {
+    let priority = ["LOW", "NORMAL", "HIGH"][usize::try_from(job % 3).unwrap()];
+    record::write(&json!({
+        "uuid": Uuid::from_u128(job.into()), "name": "n", "priority": priority,
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn view_equals_a_list_at_every_revision() {
+    let setup = Setup::watching().await;
+    let random = Random::seeded(23);
+    for _ in 0..1_000 {
+        let revision = random_write(&setup, &random).await;
+        setup.reader().wait_applied(revision).await.unwrap();
+        setup.assert_equals_list().await;
+    }
+    let told = setup.told();
+    assert!(told.iter().all(|told| told.readable == told.revision));
+    assert!(told.is_sorted_by(|a, b| a.revision < b.revision));
+    let counts = setup.reader().counts();
+    assert_eq!((counts.relists, counts.reopened), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn view_equals_a_list_through_broken_watches_and_compactions() {
+    let setup = Setup::watching().await;
+    let random = Random::seeded(42);
+    for _ in 0..300 {
+        let mut revision = random_write(&setup, &random).await;
+        match random.number() % 4 {
+            0 => setup.store.break_watches(),
+            1 => {
+                setup.store.break_watches();
+                setup.store.fail(ErrorKind::Unavailable);
+                for _ in 0..5 {
+                    revision = random_write(&setup, &random).await;
+                }
+                setup.store.memory().compact(revision).await.unwrap();
+                setup.store.fail(None);
+            }
+            _ => {}
+        }
+        setup.reader().wait_applied(revision).await.unwrap();
+        setup.assert_equals_list().await;
+    }
+    let counts = setup.reader().counts();
+    assert!(counts.relists > 10 && counts.reopened > 50, "{counts:?}");
+}
+
+/// Changes something of one of eight jobs; now and then what it writes is unreadable.
+async fn random_write(setup: &Setup, random: &Random) -> Revision {
+    let job = 1 + random.number() % 8;
+    let good = !random.number().is_multiple_of(5);
+    let owner = if good { r#"{"owner":"w"}"# } else { "?" };
+    let state = if good { "{}" } else { "?" };
+    match random.number() % 8 {
+        0 | 1 if good => setup.post(job).await,
+        0 | 1 => setup.put(job, JobPart::Data, "{").await,
+        2 => setup.delete(job, JobPart::Data).await,
+        3 => setup.put(job, JobPart::Owner, owner).await,
+        4 => setup.delete(job, JobPart::Owner).await,
+        5 => setup.put(job, JobPart::State, state).await,
+        6 => setup.put(job, JobPart::Cancel, "{}").await,
+        _ => {
+            let all = keys().all_of_job(JobId::new(job).unwrap());
+            setup.store.memory().delete(all).await.unwrap();
+            setup.post(job).await
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_list_is_read_in_pages() {
+    let setup = Setup::with_jobs(PAGE * 2 + 7).await;
+    setup.store.held.send_replace(false);
+    setup.reader().ready().await.unwrap();
+    assert_eq!(setup.reader().len(), PAGE * 2 + 7);
+    assert_eq!(setup.store.reads.load(SeqCst), 3);
+    setup.assert_equals_list().await;
+    let told = setup.told();
+    assert_eq!((told.len(), told[0].origin), (1, Origin::First));
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_goes_on_with_the_page_that_failed() {
+    let setup = Setup::with_jobs(PAGE + 1).await;
+    setup.store.failing_read.store(2, SeqCst);
+    setup.store.held.send_replace(false);
+    setup.reader().ready().await.unwrap();
+    assert_eq!(setup.reader().len(), PAGE + 1);
+    assert_eq!(setup.store.reads.load(SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_outruns_compactions_by_larger_pages() {
+    let setup = Setup::with_jobs(PAGE * 3).await;
+    setup.store.compacts.store(true, SeqCst);
+    setup.store.held.send_replace(false);
+    setup.reader().ready().await.unwrap();
+    assert_eq!(setup.reader().len(), PAGE * 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_one_revision_are_told_at_once() {
+    let setup = Setup::watching().await;
+    setup.told();
+    let put = |job, part, value: Bytes| Op::put(keys().job(JobId::new(job).unwrap(), part), value);
+    let txn = Txn::new().then([
+        put(2, JobPart::Data, posting(2)),
+        put(1, JobPart::Data, posting(1)),
+        put(1, JobPart::Owner, r#"{"owner":"w"}"#.into()),
+    ]);
+    let revision = setup.store.memory().txn(txn).await.unwrap().header.revision;
+    setup.reader().wait_applied(revision).await.unwrap();
+    let told = setup.told();
+    assert_eq!(told.len(), 1);
+    let expected = [
+        (1, ChangeKind::Posted),
+        (1, ChangeKind::Claimed),
+        (2, ChangeKind::Posted),
+    ];
+    assert_eq!(told[0].changes, expected);
+    assert_eq!(told[0].owners, [(1, true)]);
+    assert_eq!(
+        (told[0].revision, told[0].origin),
+        (revision, Origin::Watched)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn compacted_watch_is_followed_by_a_list_that_tells_the_differences() {
+    let setup = Setup::watching().await;
+    setup.post(1).await;
+    setup.post(2).await;
+    let claimed = setup.put(3, JobPart::Owner, r#"{"owner":"w"}"#).await;
+    setup.reader().wait_applied(claimed).await.unwrap();
+    setup.told();
+    setup.store.fail(ErrorKind::Unavailable);
+    setup.store.break_watches();
+    setup.delete(1, JobPart::Data).await;
+    setup.post(4).await;
+    setup.delete(4, JobPart::Data).await;
+    setup.put(2, JobPart::Owner, r#"{"owner":"w"}"#).await;
+    setup.delete(3, JobPart::Owner).await;
+    let last = setup.post(5).await;
+    setup.store.memory().compact(last).await.unwrap();
+    setup.store.fail(None);
+    setup.reader().wait_applied(last).await.unwrap();
+    let told = setup.told();
+    let expected = [
+        (1, ChangeKind::Removed),
+        (2, ChangeKind::Claimed),
+        (5, ChangeKind::Posted),
+    ];
+    assert_eq!((told.len(), told[0].origin), (1, Origin::Relisted));
+    assert_eq!((told[0].revision, &*told[0].changes), (last, &expected[..]));
+    assert_eq!(told[0].owners, [(2, true), (3, false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_were_applied_are_dropped_and_counted() {
+    let setup = Setup::watching().await;
+    setup.post(1).await;
+    let second = setup.post(2).await;
+    setup.reader().wait_applied(second).await.unwrap();
+    setup.told();
+    setup.store.repeats.store(true, SeqCst);
+    setup.store.break_watches();
+    let third = setup.post(3).await;
+    setup.reader().wait_applied(third).await.unwrap();
+    let revisions: Vec<_> = setup.told().iter().map(|told| told.revision).collect();
+    assert_eq!(revisions, [third]);
+    assert_eq!(setup.reader().counts().dropped_events, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_watch_is_opened_again_and_misses_nothing() {
+    let setup = Setup::watching().await;
+    setup.told();
+    setup.store.fail(ErrorKind::Unavailable);
+    setup.store.break_watches();
+    let mut revisions = Vec::new();
+    for job in 1..=5 {
+        revisions.push(setup.post(job).await);
+    }
+    until(|| matches!(setup.reader().status(), Status::Reconnecting(_))).await;
+    assert!(
+        setup.jobs().is_empty(),
+        "a view that is cut off stays as it is"
+    );
+    setup.store.fail(None);
+    setup.reader().wait_applied(revisions[4]).await.unwrap();
+    let told: Vec<_> = setup.told().iter().map(|told| told.revision).collect();
+    assert_eq!(told, revisions);
+    assert!(matches!(setup.reader().status(), Status::Connected));
+    let counts = setup.reader().counts();
+    assert_eq!((counts.relists, counts.reopened), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_grow_rarer_while_the_store_is_away() {
+    let setup = Setup::watching().await;
+    setup.store.fail(ErrorKind::Unavailable);
+    setup.store.break_watches();
+    sleep(Duration::from_mins(5)).await;
+    let tries = setup.store.watches.load(SeqCst) - 1;
+    assert!((60..=130).contains(&tries), "{tries}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_retry_after_a_healthy_time_is_made_at_once() {
+    let setup = Setup::watching().await;
+    for _ in 0..10 {
+        sleep(HEALTHY).await;
+        let broken_at = Instant::now();
+        let watches = setup.store.watches.load(SeqCst);
+        setup.store.break_watches();
+        until(|| setup.store.watches.load(SeqCst) > watches).await;
+        assert!(broken_at.elapsed() < Duration::from_millis(10));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_watch_costs_one_small_read_now_and_then() {
+    let setup = Setup::watching().await;
+    let reads = setup.store.reads.load(SeqCst);
+    sleep(Duration::from_mins(10)).await;
+    let reads = setup.store.reads.load(SeqCst) - reads;
+    assert!((39..=60).contains(&reads), "{reads}");
+    assert_eq!(setup.store.proofs.load(SeqCst), 0);
+    assert_eq!(setup.store.watches.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_watch_of_an_unchanged_range_is_kept() {
+    let setup = Setup::watching().await;
+    let posted = setup.post(1).await;
+    setup.reader().wait_applied(posted).await.unwrap();
+    for _ in 0..120 {
+        setup.move_store().await;
+        sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(setup.store.watches.load(SeqCst), 1);
+    let proofs = setup.store.proofs.load(SeqCst);
+    assert!((5..=9).contains(&proofs), "{proofs}");
+    assert_eq!(setup.reader().counts().relists, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_that_does_not_tell_is_opened_anew() {
+    let setup = Setup::watching().await;
+    setup.store.mute.store(true, SeqCst);
+    let posted = setup.post(1).await;
+    let since = Instant::now();
+    until(|| setup.reader().counts().reopened > 0).await;
+    assert!(since.elapsed() <= ASK_AFTER * 3 / 2 + GRACE + Duration::from_millis(10));
+    // What the muted watch swallowed, the new one tells.
+    setup.store.mute.store(false, SeqCst);
+    setup.store.break_watches();
+    setup.reader().wait_applied(posted).await.unwrap();
+    assert_eq!(setup.jobs(), [1]);
+    assert_eq!(setup.reader().counts().relists, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_that_does_not_tell_of_a_mere_rewrite_is_opened_anew() {
+    let setup = Setup::watching().await;
+    let state = setup.put(1, JobPart::State, "{}").await;
+    setup.reader().wait_applied(state).await.unwrap();
+    setup.store.mute.store(true, SeqCst);
+    setup.put(1, JobPart::State, r#"{"attempts":1}"#).await;
+    let since = Instant::now();
+    until(|| setup.reader().counts().reopened > 0).await;
+    assert!(since.elapsed() <= ASK_AFTER * 3 / 2 + GRACE + Duration::from_millis(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn range_whose_watches_do_not_tell_is_listed() {
+    let setup = Setup::watching().await;
+    setup.store.mute.store(true, SeqCst);
+    let posted = setup.post(1).await;
+    setup.reader().wait_applied(posted).await.unwrap();
+    let counts = setup.reader().counts();
+    assert_eq!(
+        (setup.jobs(), counts.relists, counts.reopened),
+        (vec![1], 1, 2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_cluster_is_another_history() {
+    let setup = Setup::watching().await;
+    let posted = setup.post(1).await;
+    setup.reader().wait_applied(posted).await.unwrap();
+    setup.told();
+    let other = Memory::builder().cluster_id(2).build();
+    *setup.store.memory.lock().unwrap() = other;
+    setup.post(2).await;
+    setup.move_store().await;
+    setup.store.break_watches();
+    until(|| setup.jobs() == [2]).await;
+    let told = setup.told();
+    assert_eq!(told[0].origin, Origin::OtherHistory);
+    assert_eq!(told.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn store_that_was_set_back_is_another_history() {
+    let setup = Setup::watching().await;
+    setup.post(1).await;
+    let late = setup.move_store().await;
+    let last = setup.post(3).await;
+    setup.reader().wait_applied(last).await.unwrap();
+    setup.told();
+    *setup.store.memory.lock().unwrap() = Memory::new();
+    let posted = setup.post(2).await;
+    assert!(posted < late);
+    setup.store.break_watches();
+    until(|| setup.jobs() == [2]).await;
+    assert_eq!(setup.told()[0].origin, Origin::OtherHistory);
+    assert_eq!(setup.reader().applied(), posted);
+    let waited = setup.reader().wait_applied(setup.post(4).await);
+    assert_eq!(waited.await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_revision_of_a_history_that_ended_is_let_go() {
+    let setup = Setup::watching().await;
+    let applied = setup.reader().applied();
+    let reader = setup.reader().clone();
+    let waits = tokio::spawn(async move { reader.wait_applied(Revision::new(1_000)).await });
+    tokio::task::yield_now().await;
+    *setup.store.memory.lock().unwrap() = Memory::builder().cluster_id(2).build();
+    setup.store.break_watches();
+    assert_eq!(waits.await.unwrap(), Ok(()));
+    assert!(setup.reader().applied() <= applied.next());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_user_is_told_so_and_tried_rarely() {
+    let setup = Setup::new();
+    setup.store.fail(ErrorKind::Denied);
+    let refused = setup.reader().ready().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Denied);
+    let Status::Reconnecting(trouble) = setup.reader().status() else {
+        panic!("the status tells of it");
+    };
+    assert_eq!(trouble.cause.kind(), ErrorKind::Denied);
+    sleep(DENIED_RETRY * 10).await;
+    let tries = setup.store.reads.load(SeqCst);
+    assert!((7..=11).contains(&tries), "{tries}");
+    setup.store.fail(None);
+    until(|| matches!(setup.reader().status(), Status::Connected)).await;
+    setup.reader().ready().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn store_that_can_not_be_reached_is_waited_for() {
+    let setup = Setup::new();
+    setup.store.fail(ErrorKind::Unavailable);
+    let limit = Duration::from_mins(1);
+    let waited = tokio::time::timeout(limit, setup.reader().ready()).await;
+    assert!(waited.is_err());
+    setup.store.fail(None);
+    setup.reader().ready().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_shows_what_was_written_before_it_was_asked_for() {
+    let setup = Setup::watching().await;
+    setup.store.mute.store(true, SeqCst);
+    setup.post(1).await;
+    setup.reader().relist().await.unwrap();
+    assert_eq!(setup.jobs(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_list_serves_all_who_asked_before_it_began_and_nobody_after() {
+    let setup = Setup::watching().await;
+    setup.store.mute.store(true, SeqCst);
+    let reads = setup.store.reads.load(SeqCst);
+    let (reader, other) = (setup.reader().clone(), setup.reader().clone());
+    setup.store.held.send_replace(true);
+    let early = tokio::spawn(async move { tokio::join!(reader.relist(), reader.relist()) });
+    until(|| setup.store.reads.load(SeqCst) > reads).await;
+    let late = tokio::spawn(async move { other.relist().await });
+    tokio::task::yield_now().await;
+    setup.store.held.send_replace(false);
+    assert_eq!(early.await.unwrap(), (Ok(()), Ok(())));
+    assert_eq!(late.await.unwrap(), Ok(()));
+    assert_eq!(setup.store.reads.load(SeqCst) - reads, 2);
+    assert_eq!(setup.reader().counts().relists, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_gives_each_revision_that_it_was_not_too_slow_for() {
+    let setup = Setup::watching().await;
+    let mut reader = setup.reader().clone();
+    let listed = reader.changed().await.unwrap();
+    let posted = setup.post(1).await;
+    assert_eq!(reader.changed().await, Ok(posted));
+    assert!(listed < posted);
+    setup.post(2).await;
+    let last = setup.post(3).await;
+    setup.reader().wait_applied(last).await.unwrap();
+    assert_eq!(reader.changed().await, Ok(last));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_every_wait_and_keeps_the_view() {
+    let setup = Setup::watching().await;
+    let posted = setup.post(1).await;
+    setup.reader().wait_applied(posted).await.unwrap();
+    let mut reader = setup.reader().clone();
+    reader.changed().await.unwrap();
+    setup.cache.close().await;
+    setup.cache.close().await;
+    assert_eq!(reader.wait_applied(posted.next()).await, Err(Closed));
+    assert_eq!(reader.changed().await, Err(Closed));
+    assert_eq!(reader.relist().await, Err(Closed));
+    assert_eq!(setup.jobs(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hostile_records_harm_no_other_job() {
+    let setup = Setup::watching().await;
+    let barrier = keys().barrier();
+    for odd in [barrier.child(".x"), barrier.clone(), barrier.successor()] {
+        let garbage = Bytes::from_static(&[0xff, 0x00]);
+        setup.store.memory().put(odd, garbage).await.unwrap();
+    }
+    setup.put(1, JobPart::Data, "[[[[").await;
+    setup.put(2, JobPart::State, "null").await;
+    let posted = setup.post(3).await;
+    setup.reader().wait_applied(posted).await.unwrap();
+    assert_eq!(setup.jobs(), [3]);
+    assert_eq!(setup.reader().counts().unreadable, 5);
+}
