@@ -1,7 +1,7 @@
 # `make verify` only reads, `make fix` writes. Whatever a target needs beyond a Rust toolchain,
 # `deploy/tools.sh` installs or unpacks, and only what is missing.
 #
-#   DIR=/path           where `make demo` keeps what it makes
+#   DIR=/path           the folder whose files `make demo` hashes
 #   ETCD=/path          the etcd to use, instead of the distribution's
 #   ETCD_SECOND=/path   the other version for the tests, instead of the one from PyPI
 
