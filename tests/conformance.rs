@@ -51,7 +51,6 @@ mod real_etcd {
     macro_rules! on_etcd {
         ($kind:ident $area:ident $law:ident) => {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[expect(clippy::unwrap_used, reason = "what a test did not expect fails it")]
             async fn $law() {
                 for binary in LocalEtcd::binaries().unwrap() {
                     let server = LocalEtcd::builder().binary(&binary).start().await.unwrap();

@@ -116,7 +116,7 @@ async fn setup() -> Bundle {
         book: None,
     };
     let parts = Parts {
-        store: store.clone(),
+        store: Arc::clone(&store) as Arc<dyn Store>,
         keys: keys.clone(),
         random,
         settings: Settings::default(),
