@@ -9,6 +9,13 @@ fn key(text: &'static str) -> Key {
     Key::new(text).unwrap()
 }
 
+/// Lets the other tasks run as far as they come, without any time passing.
+async fn settle() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn put_with_lease(store: &Memory, lease: &Lease) {
     let put = Op::put_with_lease(key("a"), "1", lease.id);
     store.txn(Txn::new().then([put])).await.unwrap();
@@ -33,7 +40,7 @@ async fn key_of_an_expired_lease_is_deleted_while_nobody_asks() {
 async fn shorter_lease_ends_before_a_longer_one_that_was_granted_first() {
     let store = Memory::new();
     store.grant(50 * SECOND).await.unwrap();
-    tokio::task::yield_now().await;
+    settle().await;
     let lease = store.grant(5 * SECOND).await.unwrap();
     put_with_lease(&store, &lease).await;
     let mut watch = store
@@ -83,11 +90,10 @@ async fn tasks_end_with_the_last_handle() {
     let lease = store.grant(5 * SECOND).await.unwrap();
     let _keep_alive = store.clone().keep_alive(&lease, SECOND);
     let tasks = tokio::runtime::Handle::current().metrics();
+    settle().await;
     assert_eq!(tasks.num_alive_tasks(), 2);
     drop(store);
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
     assert_eq!(tasks.num_alive_tasks(), 0);
 }
 

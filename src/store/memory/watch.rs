@@ -43,8 +43,6 @@ impl Cursor {
     /// Waits for the next changes of the range.
     async fn batch(&mut self) -> Result<WatchBatch> {
         loop {
-            // Before it looks, so that no change comes between the look and the wait unseen.
-            self.changed.mark_unchanged();
             let shared = self.shared.upgrade().ok_or_else(dropped)?;
             let (header, found) = shared.with(|state| {
                 let found = state.mvcc.find(&self.range, self.next);
@@ -61,6 +59,7 @@ impl Cursor {
                 });
             }
             if nothing_new {
+                // A change since the look counts: only this wait takes note of changes.
                 self.changed.changed().await.map_err(|_closed| dropped())?;
             }
         }
