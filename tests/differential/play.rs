@@ -48,6 +48,7 @@ pub(crate) async fn play(store: &dyn Store, prefix: &str, script: Vec<Step>) -> 
             told.extend(batch.events);
         }
     }
+    stage.clear().await;
     let [live, late] = told;
     assert_eq!(live, late);
     let told = live.into_iter().map(|event| stage.unbind_event(event));
@@ -119,6 +120,15 @@ impl<'a> Stage<'a> {
         let lease = self.store.grant(TTL).await.unwrap();
         self.slots.insert(slot, lease.id);
         self.granted.push(lease.id);
+    }
+
+    /// Ends what lives on, so that no lease ends in the middle of another script.
+    async fn clear(&self) {
+        for lease in &self.granted {
+            let ended = self.store.revoke(*lease).await;
+            let kind = ended.map_err(|error| error.kind());
+            assert!(matches!(kind, Ok(()) | Err(ErrorKind::LeaseNotFound)));
+        }
     }
 
     fn key_of(&self, name: &str) -> Key {

@@ -81,6 +81,7 @@ pub async fn each_target_compares_with_what_the_key_has(store: &dyn Store, prefi
         )
         .await
     );
+    space.revoke(&lease).await;
 }
 
 /// A missing key has the revisions 0, the version 0 and no lease.

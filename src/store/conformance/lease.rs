@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::{PATIENCE, Space, Watch};
-use crate::store::{Beat, ErrorKind, Event, KeepAlive, Lease, Op, Revision, Store, Txn};
+use crate::store::{Beat, ErrorKind, Event, KeepAlive, Op, Revision, Store, Txn};
 
 /// Long enough not to end while a law is checked.
 const LONG: u64 = 600;
@@ -26,10 +26,6 @@ async fn assert_deleted(space: Space<'_>, watch: &mut Watch, names: &[&str]) -> 
         .collect();
     assert_eq!(batch, deleted);
     revision
-}
-
-async fn revoke(space: Space<'_>, lease: &Lease) {
-    space.store.revoke(lease.id).await.unwrap();
 }
 
 async fn next_beat(keep_alive: &mut KeepAlive) -> Beat {
@@ -73,7 +69,7 @@ pub async fn revoked_lease_ends_with_all_its_keys_at_one_revision(store: &dyn St
         space.put_with_lease(name, &lease).await;
     }
     let mut watch = space.watch(space.header().await.revision.next()).await;
-    revoke(space, &lease).await;
+    space.revoke(&lease).await;
     assert_deleted(space, &mut watch, &["a", "b", "c"]).await;
     assert_eq!(space.get("b").await, None);
     assert!(space.get("other").await.is_some());
@@ -83,7 +79,7 @@ pub async fn revoked_lease_ends_with_all_its_keys_at_one_revision(store: &dyn St
 pub async fn revoked_lease_is_not_found(store: &dyn Store, prefix: &str) {
     let space = Space::new(store, prefix);
     let lease = space.grant(LONG).await;
-    revoke(space, &lease).await;
+    space.revoke(&lease).await;
     let again = store.revoke(lease.id).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::LeaseNotFound);
     let put = Op::put_with_lease(space.key("a"), "", lease.id);
@@ -123,7 +119,7 @@ pub async fn key_put_without_its_lease_outlives_it(store: &dyn Store, prefix: &s
     let lease = space.grant(LONG).await;
     space.put_with_lease("a", &lease).await;
     space.put("a", "").await;
-    revoke(space, &lease).await;
+    space.revoke(&lease).await;
     assert!(space.get("a").await.is_some());
 }
 
@@ -133,9 +129,9 @@ pub async fn key_put_with_another_lease_ends_with_that(store: &dyn Store, prefix
     let (one, two) = (space.grant(LONG).await, space.grant(LONG).await);
     space.put_with_lease("a", &one).await;
     space.put_with_lease("a", &two).await;
-    revoke(space, &one).await;
+    space.revoke(&one).await;
     assert!(space.get("a").await.is_some());
-    revoke(space, &two).await;
+    space.revoke(&two).await;
     assert_eq!(space.get("a").await, None);
 }
 
@@ -146,7 +142,7 @@ pub async fn key_that_came_again_outlives_the_lease_of_the_first(store: &dyn Sto
     space.put_with_lease("a", &lease).await;
     space.delete("a").await;
     space.put("a", "").await;
-    revoke(space, &lease).await;
+    space.revoke(&lease).await;
     assert!(space.get("a").await.is_some());
 }
 
@@ -166,6 +162,7 @@ pub async fn keep_alive_keeps_a_lease_beyond_its_time(store: &dyn Store, prefix:
         last = sent_at;
     }
     assert!(space.get("a").await.is_some());
+    space.revoke(&lease).await;
 }
 
 /// Who keeps a lease alive is told when it is gone.
@@ -174,7 +171,7 @@ pub async fn keep_alive_tells_when_the_lease_is_gone(store: &dyn Store, prefix: 
     let lease = space.grant(LONG).await;
     let mut keep_alive = store.keep_alive(&lease, Duration::from_millis(100));
     assert!(matches!(keep_alive.latest(), Beat::Alive { .. }));
-    revoke(space, &lease).await;
+    space.revoke(&lease).await;
     while next_beat(&mut keep_alive).await != Beat::Gone {}
     assert_eq!(keep_alive.latest(), Beat::Gone);
 }
@@ -200,6 +197,6 @@ pub async fn lease_without_keys_takes_no_revision(store: &dyn Store, prefix: &st
     let space = Space::new(store, prefix);
     let lease = space.grant(LONG).await;
     let before = space.header().await.revision;
-    revoke(space, &lease).await;
+    space.revoke(&lease).await;
     assert_eq!(space.header().await.revision, before);
 }

@@ -222,12 +222,18 @@ impl<'a> Space<'a> {
         self.store.txn(txn).await.unwrap_err().kind()
     }
 
+    async fn revoke(&self, lease: &Lease) {
+        self.store.revoke(lease.id).await.unwrap();
+    }
+
     /// What the store tells of itself.
     async fn header(&self) -> Header {
         let request = RangeRequest::new(self.all()).count_only();
         self.store.range(request).await.unwrap().header
     }
 
+    /// Grants a lease. A law that leaves keys on it revokes it: else its end would come in the
+    /// middle of another law, and take a revision there.
     async fn grant(&self, seconds: u64) -> Lease {
         self.store
             .grant(Duration::from_secs(seconds))

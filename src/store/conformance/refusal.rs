@@ -127,7 +127,7 @@ pub async fn past_is_not_read_by_a_transaction_that_writes(store: &dyn Store, pr
 pub async fn put_with_an_unknown_lease_changes_nothing(store: &dyn Store, prefix: &str) {
     let space = Space::new(store, prefix);
     let lease = space.grant(600).await;
-    store.revoke(lease.id).await.unwrap();
+    space.revoke(&lease).await;
     let leased = || Op::put_with_lease(space.key("b"), "", lease.id);
     for last in [leased(), nested([leased()])] {
         let txn = Txn::new().then([Op::put(space.key("a"), ""), last]);
@@ -140,7 +140,7 @@ pub async fn put_with_an_unknown_lease_changes_nothing(store: &dyn Store, prefix
 pub async fn unknown_lease_matters_only_where_it_would_be_put(store: &dyn Store, prefix: &str) {
     let space = Space::new(store, prefix);
     let lease = space.grant(600).await;
-    store.revoke(lease.id).await.unwrap();
+    space.revoke(&lease).await;
     let leased = || Op::put_with_lease(space.key("b"), "", lease.id);
     let inner = Txn::new().otherwise([leased()]);
     let txn = Txn::new().then([Op::put(space.key("a"), ""), Op::Txn(inner)]);
@@ -155,7 +155,7 @@ pub async fn refused_transaction_takes_no_revision(store: &dyn Store, prefix: &s
     let put = || Op::put(space.key("b"), "");
     space.refused(Txn::new().then([put(), put()])).await;
     let lease = space.grant(600).await;
-    store.revoke(lease.id).await.unwrap();
+    space.revoke(&lease).await;
     let leased = Op::put_with_lease(space.key("c"), "", lease.id);
     space.refused(Txn::new().then([put(), leased])).await;
     assert_eq!(space.header().await.revision, before);

@@ -64,6 +64,7 @@ pub async fn put_is_told_with_all_of_the_key(store: &dyn Store, prefix: &str) {
     let after = space.get("a").await.unwrap();
     let told = space.watch(first).await.until_revision(second).await;
     assert_eq!(told, [Event::Put(before), Event::Put(after)]);
+    space.revoke(&lease).await;
 }
 
 /// The event of a delete tells the key and when it went; and a delete of nothing is no event.
