@@ -1,6 +1,7 @@
 //! A job board on etcd.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod board;
 #[allow(
     dead_code,
     unused_imports,
@@ -33,6 +34,7 @@ pub mod store;
 pub mod testing;
 
 pub use crate::{
+    board::{Claim, Job, JobBoard, Jobs, NewJob},
     error::{Error, ErrorKind, Result},
     protocol::{
         keys::{BoardName, JobId, Namespace},

@@ -32,6 +32,21 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// A job that was just posted.
+    pub(crate) fn posted(
+        job: JobId,
+        posted: Revision,
+        record: bytes::Bytes,
+    ) -> Result<Self, Unreadable> {
+        let posting = Arc::new(Posting::read(record)?);
+        Ok(Self {
+            job,
+            posted,
+            posting,
+            beside: Beside::default(),
+        })
+    }
+
     /// Where the job stands in the order of the board.
     pub(crate) fn position(&self) -> Position {
         Position {

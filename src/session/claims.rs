@@ -92,13 +92,17 @@ impl Claims {
         turn
     }
 
-    /// Enters a claim that is about to be sent.
+    /// Enters a claim that is about to be sent. A claim of the job that is held stays as it is:
+    /// then this one is going to be refused, unless that one ends meanwhile.
     pub(super) fn begin(&self, job: JobId, claim: Uuid) {
-        let standing = Standing::Pending {
-            claim,
-            ended: Revision::ZERO,
-        };
-        self.lock().entry(job).or_default().claim = Some(standing);
+        let mut rows = self.lock();
+        let row = rows.entry(job).or_default();
+        if !matches!(row.claim, Some(Standing::Held { .. })) {
+            row.claim = Some(Standing::Pending {
+                claim,
+                ended: Revision::ZERO,
+            });
+        }
     }
 
     /// Takes out a claim that has no answer, if that is how the job stands.
@@ -333,6 +337,16 @@ mod tests {
         assert_eq!(claims.see(job(), owner(10, 10, SESSION, CLAIM)), None);
         assert_eq!(claims.see(job(), nobody(13)), None);
         assert!(claims.jobs().is_empty() && !lost.is_cancelled());
+    }
+
+    #[test]
+    fn refused_second_claim_leaves_the_first_as_it_is() {
+        let claims = setup();
+        claims.begin(job(), CLAIM);
+        claims.hold(job(), revision(10));
+        claims.begin(job(), Uuid::from_u128(3));
+        claims.refuse(job());
+        assert!(claims.holds(job(), revision(10)));
     }
 
     #[test]

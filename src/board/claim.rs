@@ -1,0 +1,82 @@
+//! A claim: what the owner of a job holds.
+
+use tokio::time::Instant;
+
+use super::{Job, settle};
+use crate::{error::Result, session::Held, store::Revision};
+
+/// A job that this process holds.
+///
+/// Dropping it unsettled gives the job back at once, as if it had not been claimed. When the
+/// session ends (no word from etcd in time, or the process dies), the job is free for others; then
+/// [`lost`](Self::lost) resolves here, and every verb of this claim gives
+/// [`Lost`](crate::ErrorKind::Lost).
+#[derive(Debug)]
+#[must_use = "a dropped claim gives its job back"]
+pub struct Claim {
+    pub(super) job: Job,
+    pub(super) who: String,
+    pub(super) held: Held,
+}
+
+impl Claim {
+    /// The job.
+    pub const fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// The name of the owner.
+    pub fn owner(&self) -> &str {
+        &self.who
+    }
+
+    /// The fencing token: greater for each later claim of the job. Hand it on to what the job
+    /// changes elsewhere, so that a stale owner can be told there.
+    pub const fn token(&self) -> Revision {
+        self.held.hold().token
+    }
+
+    /// Whether the job is still held, for all that is known here.
+    pub fn is_held(&self) -> bool {
+        self.held.is_held()
+    }
+
+    /// Waits until the job is no longer held. Cancel safe.
+    pub async fn lost(&self) {
+        self.held.lost().cancelled().await;
+    }
+
+    /// A token that fires when the job is no longer held.
+    pub fn cancellation(&self) -> tokio_util::sync::CancellationToken {
+        self.held.lost().clone()
+    }
+
+    /// Marks the job as done: it is gone from the board for good.
+    ///
+    /// # Errors
+    /// [`Lost`](crate::ErrorKind::Lost) if the job is no longer held;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if nothing happened and it is still held;
+    /// [`Unknown`](crate::ErrorKind::Unknown) if etcd stayed out of reach past the deadline.
+    pub async fn consume(&self) -> Result<Revision> {
+        settle::consume(self.held.session(), self.held.hold(), self.deadline()).await
+    }
+
+    /// Gives the job back: it is claimable again at once. The attempt counts.
+    ///
+    /// # Errors
+    /// Those of [`consume`](Self::consume).
+    pub async fn abandon(&self) -> Result<Revision> {
+        let state = self.held.state().abandoned(None);
+        settle::abandon(
+            self.held.session(),
+            self.held.hold(),
+            Some(state),
+            self.deadline(),
+        )
+        .await
+    }
+
+    fn deadline(&self) -> Instant {
+        self.job.board.deadline()
+    }
+}

@@ -1,0 +1,99 @@
+//! A job, as who looks at a board sees it.
+
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::JobBoard;
+use crate::{
+    cache::Entry,
+    protocol::{keys::JobId, priority::JobPriority, state::JobState},
+};
+
+/// A job of a board. What was posted never changes; its [`state`](Self::state) is live.
+///
+/// It is shown with its name, priority and uuid, never with its details: they can carry secrets.
+#[derive(Clone)]
+pub struct Job {
+    pub(super) board: JobBoard,
+    pub(super) entry: Arc<Entry>,
+}
+
+impl Job {
+    /// The number of the job on its board.
+    pub fn id(&self) -> JobId {
+        self.entry.job
+    }
+
+    /// The uuid of the job.
+    pub fn uuid(&self) -> Uuid {
+        self.entry.uuid()
+    }
+
+    /// The name of the job, which other jobs can have too.
+    pub fn name(&self) -> &str {
+        self.entry.posting.name()
+    }
+
+    /// What the job is about: a JSON object, read anew by each call.
+    pub fn details(&self) -> Map<String, Value> {
+        self.entry.posting.details()
+    }
+
+    /// How urgent the job is.
+    pub fn priority(&self) -> JobPriority {
+        self.entry.posting.priority()
+    }
+
+    /// When the job was posted, if the posting says so, by the poster's clock.
+    pub fn created_on(&self) -> Option<DateTime<Utc>> {
+        self.entry.posting.created_on()
+    }
+
+    /// When the job was last claimed; when it was posted if it never was. By the clocks of those
+    /// who did so, as far as the board's view has come.
+    pub fn last_modified(&self) -> Option<DateTime<Utc>> {
+        self.now()
+            .map_or_else(|| self.entry.last_modified(), |entry| entry.last_modified())
+    }
+
+    /// What the job is in, as far as the board's view has come.
+    pub fn state(&self) -> JobState {
+        match self.now() {
+            None => JobState::Complete,
+            Some(entry) if entry.holder().is_some() => JobState::Claimed,
+            Some(_) => JobState::Unclaimed,
+        }
+    }
+
+    /// The board that the job is on.
+    pub const fn board(&self) -> &JobBoard {
+        &self.board
+    }
+
+    /// The newest entry of this very posting.
+    pub(super) fn now(&self) -> Option<Arc<Entry>> {
+        let now = self.board.reader()?.get(self.entry.job)?;
+        (now.posted == self.entry.posted).then_some(now)
+    }
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} (priority={}, uuid={})",
+            self.name(),
+            self.priority(),
+            self.uuid()
+        )
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job({} {self})", self.id())
+    }
+}
