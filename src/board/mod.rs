@@ -2,6 +2,7 @@
 
 mod claim;
 mod failure;
+mod iterate;
 mod job;
 mod numbers;
 mod post;
@@ -16,9 +17,9 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 use self::numbers::Numbers;
-pub use self::{claim::Claim, job::Job, post::NewJob};
+pub use self::{claim::Claim, iterate::Jobs, job::Job, post::NewJob};
 use crate::{
-    cache::{Applied, Cache, Origin, Position, Reader},
+    cache::{Applied, Cache, Origin, Reader},
     clock::Clock,
     error::{Error, ErrorKind, Result},
     protocol::{
@@ -221,11 +222,7 @@ impl JobBoard {
     /// The jobs of the board as it is seen now, the most urgent first, then in the order in which
     /// they were posted. Live: makes no request.
     pub fn jobs(&self) -> Jobs {
-        Jobs {
-            board: self.clone(),
-            after: None,
-            only_unclaimed: false,
-        }
+        Jobs::of(self.clone())
     }
 
     /// As [`jobs`](Self::jobs), once every job is seen whose post returned before this call began.
@@ -355,44 +352,6 @@ impl JobBoard {
 impl fmt::Debug for JobBoard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JobBoard({})", self.name())
-    }
-}
-
-/// The jobs of a board, in order and live: a job that vanishes meanwhile is left out.
-#[derive(Clone, Debug)]
-pub struct Jobs {
-    board: JobBoard,
-    after: Option<Position>,
-    only_unclaimed: bool,
-}
-
-impl Jobs {
-    /// Leaves out what somebody holds.
-    #[must_use]
-    pub const fn only_unclaimed(mut self) -> Self {
-        self.only_unclaimed = true;
-        self
-    }
-
-    /// The board of the jobs.
-    pub const fn board(&self) -> &JobBoard {
-        &self.board
-    }
-}
-
-impl Iterator for Jobs {
-    type Item = Job;
-
-    fn next(&mut self) -> Option<Job> {
-        let (at, entry) = self
-            .board
-            .reader()?
-            .next(self.after.as_ref(), self.only_unclaimed)?;
-        self.after = Some(at);
-        Some(Job {
-            board: self.board.clone(),
-            entry,
-        })
     }
 }
 
