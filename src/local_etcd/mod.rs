@@ -83,6 +83,29 @@ pub enum LocalEtcdError {
     },
 }
 
+/// How often is looked whether a signalled process has stopped; far more than it ever takes.
+const STOP_LOOKS: u32 = 20_000;
+
+/// Whether every thread of a process has stopped.
+fn has_stopped(pid: u32) -> Result<bool> {
+    let failed = |source| LocalEtcdError::System {
+        doing: "look at the threads of etcd",
+        source,
+    };
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).map_err(failed)? {
+        let stat = fs::read_to_string(thread.map_err(failed)?.path().join("stat"));
+        // The state is the first letter after the name, which is in parentheses.
+        let stopped = stat.is_ok_and(|stat| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('T'))
+        });
+        if !stopped {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 type Result<T, E = LocalEtcdError> = std::result::Result<T, E>;
 
 impl LocalEtcdBuilder {
@@ -193,12 +216,23 @@ impl LocalEtcd {
         Ok(())
     }
 
-    /// Freezes it (SIGSTOP): connections stay open and nothing is answered.
+    /// Freezes it (SIGSTOP): connections stay open and nothing is answered. When this returns,
+    /// each of its threads has stopped: the signal alone reaches them one after the other, and one
+    /// that still runs can answer.
     ///
     /// # Errors
-    /// [`NotRunning`](LocalEtcdError::NotRunning), [`System`](LocalEtcdError::System).
+    /// [`NotRunning`](LocalEtcdError::NotRunning), [`System`](LocalEtcdError::System),
+    /// [`Late`](LocalEtcdError::Late).
     pub fn pause(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let pid = self.pid().ok_or(LocalEtcdError::NotRunning)?;
+        for _ in 0..STOP_LOOKS {
+            if has_stopped(pid)? {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
+        Err(LocalEtcdError::Late("did not stop".to_owned()))
     }
 
     /// Lets it go on after [`pause`](Self::pause) (SIGCONT).
