@@ -34,7 +34,7 @@ pub mod store;
 pub mod testing;
 
 pub use crate::{
-    board::{Claim, Job, JobBoard, Jobs, NewJob},
+    board::{Claim, Job, JobBoard, JobBoardBuilder, Jobs, NewJob},
     error::{Error, ErrorKind, Result},
     protocol::{
         keys::{BoardName, JobId, Namespace},

@@ -10,15 +10,17 @@ use std::{sync::Arc, time::Duration};
 
 use jobboard::{
     ErrorKind, JobBoard, JobPriority, JobState, NewJob,
-    store::{Memory, Store, etcd::Etcd},
+    store::{Key, KeyRange, Memory, RangeRequest, Store, StoreExt, etcd::Etcd},
     testing::LocalEtcd,
 };
 use serde_json::json;
 
 async fn board(store: &Arc<dyn Store>) -> JobBoard {
-    let board = JobBoard::new(Arc::clone(store), "images").unwrap();
-    board.connect().await.unwrap();
-    board
+    JobBoard::builder("images")
+        .store(Arc::clone(store))
+        .connect()
+        .await
+        .unwrap()
 }
 
 /// Tells the story on each store.
@@ -59,6 +61,146 @@ stories! {
     closed_board_frees_what_it_held_and_connects_again
     wait_ends_when_a_job_comes_and_when_time_is_up
     bad_input_is_refused
+    trashed_job_is_kept_with_its_reason
+    named_owner_settles_and_nobody_else
+    lock_of_taskflow_is_respected_and_settled_by_name
+    read_only_handle_sees_all_and_writes_nothing
+    unreadable_record_hides_no_other_job
+}
+
+async fn get(store: &Arc<dyn Store>, key: &str) -> Option<serde_json::Value> {
+    let found = store.get(Key::new(key.to_owned()).unwrap()).await.unwrap();
+    found.map(|found| serde_json::from_slice(&found.value).unwrap())
+}
+
+async fn trashed_job_is_kept_with_its_reason(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let new = NewJob::new("thumbnail").details(json!({"f": "a"}));
+    let job = board.post(new).await.unwrap();
+    let claim = board.claim(&job, "one").await.unwrap();
+    let long = "r".repeat(4097);
+    assert_eq!(
+        claim.trash(&long).await.unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
+    claim.trash("no such file").await.unwrap();
+    assert_eq!(board.fresh_jobs().await.unwrap().count(), 0);
+    assert_eq!(job.state(), JobState::Complete);
+    let trash = get(&store, &format!("/taskflow/.trash/images/job{}", job.id()))
+        .await
+        .unwrap();
+    assert_eq!(trash["details"], json!({"f": "a"}));
+    let note = &trash["jobboard"];
+    assert_eq!(
+        (&note["reason"], &note["trashed_by"]),
+        (&json!("no such file"), &json!("one"))
+    );
+    assert_eq!((&note["attempts"], &note["v"]), (&json!(1), &json!(1)));
+    board.close().await;
+}
+
+async fn named_owner_settles_and_nobody_else(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    let job = board.post(NewJob::new("thumbnail")).await.unwrap();
+    let not_owner = |error: jobboard::Error| assert_eq!(error.kind(), ErrorKind::NotOwner);
+    not_owner(board.consume(&job, "one").await.unwrap_err());
+
+    let first = board.claim(&job, "one").await.unwrap();
+    not_owner(board.consume(&job, "two").await.unwrap_err());
+    not_owner(other.consume(&job, "one").await.unwrap_err());
+    board.abandon(&job, "one").await.unwrap();
+    assert_eq!(first.consume().await.unwrap_err().kind(), ErrorKind::Lost);
+
+    let _second = board.claim(&job, "one").await.unwrap();
+    let state = get(
+        &store,
+        &format!("/taskflow/jobs/images/job{}.state", job.id()),
+    )
+    .await;
+    assert_eq!(state.unwrap()["attempts"], json!(2));
+    board.consume(&job, "one").await.unwrap();
+    assert_eq!(
+        board.consume(&job, "one").await.unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+
+    let job = board.post(NewJob::new("broken")).await.unwrap();
+    let _third = board.claim(&job, "one").await.unwrap();
+    board.trash(&job, "one", None).await.unwrap();
+    assert_eq!(board.fresh_jobs().await.unwrap().count(), 0);
+    board.close().await;
+    other.close().await;
+}
+
+async fn lock_of_taskflow_is_respected_and_settled_by_name(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let job = board.post(NewJob::new("thumbnail")).await.unwrap();
+    let lock = Key::new(format!("/taskflow/jobs/images/job{}.lock", job.id())).unwrap();
+    store
+        .put(lock, r#"{"owner": "python"}"#.into())
+        .await
+        .unwrap();
+    let claimed = board.claim(&job, "one").await.unwrap_err();
+    assert_eq!(
+        (claimed.kind(), claimed.owner()),
+        (ErrorKind::Claimed, Some("python"))
+    );
+    board.abandon(&job, "python").await.unwrap();
+    board
+        .claim(&job, "one")
+        .await
+        .unwrap()
+        .consume()
+        .await
+        .unwrap();
+    board.close().await;
+}
+
+async fn read_only_handle_sees_all_and_writes_nothing(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let looking = JobBoard::builder("images")
+        .store(Arc::clone(&store))
+        .read_only(true);
+    let looking = looking.connect().await.unwrap();
+    let job = board.post(NewJob::new("thumbnail")).await.unwrap();
+    let seen = looking.fresh_jobs().await.unwrap().next().unwrap();
+    assert_eq!(seen.uuid(), job.uuid());
+    assert_eq!(
+        looking.claim(&seen, "one").await.unwrap_err().kind(),
+        ErrorKind::Denied
+    );
+    assert_eq!(
+        looking.post(NewJob::new("x")).await.unwrap_err().kind(),
+        ErrorKind::Denied
+    );
+    let sessions = KeyRange::prefix(Key::new("/taskflow/.sessions/images/").unwrap());
+    board.close().await;
+    assert_eq!(
+        store
+            .range(RangeRequest::new(sessions))
+            .await
+            .unwrap()
+            .count,
+        0
+    );
+    looking.close().await;
+}
+
+async fn unreadable_record_hides_no_other_job(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    for (number, record) in [(7_001, "{"), (7_002, r#"{"uuid": 3}"#), (7_003, "\u{0}")] {
+        let key = Key::new(format!("/taskflow/jobs/images/job{number}.data")).unwrap();
+        store.put(key, record.into()).await.unwrap();
+    }
+    let job = board.post(NewJob::new("thumbnail")).await.unwrap();
+    let seen: Vec<_> = board
+        .fresh_jobs()
+        .await
+        .unwrap()
+        .map(|job| job.uuid())
+        .collect();
+    assert_eq!(seen, [job.uuid()]);
+    board.close().await;
 }
 
 async fn posted_job_is_claimed_and_consumed(store: Arc<dyn Store>) {
@@ -180,10 +322,14 @@ async fn wait_ends_when_a_job_comes_and_when_time_is_up(store: Arc<dyn Store>) {
 }
 
 async fn bad_input_is_refused(store: Arc<dyn Store>) {
-    assert_eq!(
-        JobBoard::new(Arc::clone(&store), "a/b").unwrap_err().kind(),
-        ErrorKind::Invalid
-    );
+    for bad in [
+        JobBoard::builder("a/b"),
+        JobBoard::builder("images").namespace("no-slash"),
+        JobBoard::builder("images").ttl(Duration::from_secs(1)),
+        JobBoard::builder("images").deadline(Duration::ZERO),
+    ] {
+        assert_eq!(bad.build().unwrap_err().kind(), ErrorKind::Invalid);
+    }
     let board = board(&store).await;
     for bad in [
         NewJob::new(""),

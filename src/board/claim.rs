@@ -76,6 +76,30 @@ impl Claim {
         .await
     }
 
+    /// Moves the job into the trash: it is broken, and nobody is to try it again. `reason` is at
+    /// most 4 KiB long.
+    ///
+    /// # Errors
+    /// Those of [`consume`](Self::consume), and [`Invalid`](crate::ErrorKind::Invalid) for an
+    /// over-long reason.
+    pub async fn trash(&self, reason: &str) -> Result<Revision> {
+        let attempts = self.held.state().attempts;
+        let (job, by, reason) = (&self.job, self.who.as_str(), Some(reason));
+        let to_trash = settle::ToTrash {
+            job,
+            by,
+            reason,
+            attempts,
+        };
+        settle::trash(
+            self.held.session(),
+            self.held.hold(),
+            &to_trash,
+            self.deadline(),
+        )
+        .await
+    }
+
     fn deadline(&self) -> Instant {
         self.job.board.deadline()
     }

@@ -1,5 +1,7 @@
 //! What the layers below report, in the words of the crate's error.
 
+use std::sync::Arc;
+
 use crate::{
     error::{Error, ErrorKind},
     session::WriteError,
@@ -8,15 +10,14 @@ use crate::{
 
 /// The error of a verb that has no outcome.
 pub(super) fn of_write(doing: impl Into<String>, error: WriteError) -> Error {
-    let (kind, why) = match error {
-        WriteError::Refused(refused) => return of_store(doing, refused),
-        WriteError::Unreached(_) => (ErrorKind::Unavailable, error.to_string()),
-        WriteError::NotSent => (ErrorKind::Closed, "the board is closed".to_owned()),
-        WriteError::Lost => (ErrorKind::Lost, error.to_string()),
-        WriteError::Unknown(_) => (ErrorKind::Unknown, error.to_string()),
-        WriteError::Malformed(_) => (ErrorKind::Corrupt, error.to_string()),
-    };
-    Error::new(kind, doing, why).with_source(error)
+    let kind = kind_of_write(&error);
+    Error::new(kind, doing, why(&error)).with_source(error)
+}
+
+/// The error of a verb that has no outcome, which several waited for.
+pub(super) fn of_shared_write(doing: impl Into<String>, error: Arc<WriteError>) -> Error {
+    let kind = kind_of_write(&error);
+    Error::new(kind, doing, why(&error)).with_source(error)
 }
 
 /// The error of a settling verb that has no outcome: without its session there is no hold.
@@ -31,12 +32,44 @@ pub(super) fn of_settle(doing: impl Into<String>, error: WriteError) -> Error {
 
 /// The error of a request that the store did not serve.
 pub(super) fn of_store(doing: impl Into<String>, error: store::Error) -> Error {
-    let kind = match error.kind() {
+    let (kind, why) = (kind_of_store(&error), error.to_string());
+    Error::new(kind, doing, why).with_source(error)
+}
+
+/// So that `?` serves where a store is connected.
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        of_store("use the store", error)
+    }
+}
+
+fn why(error: &WriteError) -> String {
+    match error {
+        WriteError::NotSent => "the board is closed".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+fn kind_of_write(error: &WriteError) -> ErrorKind {
+    match error {
+        WriteError::Unreached(_) => ErrorKind::Unavailable,
+        WriteError::Refused(refused) => kind_of_store(refused),
+        WriteError::NotSent => ErrorKind::Closed,
+        WriteError::Lost => ErrorKind::Lost,
+        WriteError::Unknown(_) => ErrorKind::Unknown,
+        WriteError::Malformed(_) => ErrorKind::Corrupt,
+    }
+}
+
+fn kind_of_store(error: &store::Error) -> ErrorKind {
+    match error.kind() {
         store::ErrorKind::Invalid => ErrorKind::Invalid,
         store::ErrorKind::Denied => ErrorKind::Denied,
         store::ErrorKind::Ambiguous => ErrorKind::Unknown,
-        _ => ErrorKind::Unavailable,
-    };
-    let why = error.to_string();
-    Error::new(kind, doing, why).with_source(error)
+        store::ErrorKind::LeaseNotFound
+        | store::ErrorKind::Compacted
+        | store::ErrorKind::NoSpace
+        | store::ErrorKind::TooLarge
+        | store::ErrorKind::Unavailable => ErrorKind::Unavailable,
+    }
 }

@@ -1,7 +1,11 @@
 //! The board: post jobs, look at them, claim them.
 
+mod builder;
+mod by_name;
 mod claim;
+mod connection;
 mod failure;
+mod fresh;
 mod iterate;
 mod job;
 mod numbers;
@@ -10,27 +14,26 @@ mod settle;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::{Instant, timeout_at};
 
-use self::numbers::Numbers;
-pub use self::{claim::Claim, iterate::Jobs, job::Job, post::NewJob};
+pub use self::{builder::JobBoardBuilder, claim::Claim, iterate::Jobs, job::Job, post::NewJob};
+use self::{connection::Connection, numbers::Numbers};
 use crate::{
-    cache::{Applied, Cache, Origin, Reader},
+    cache::{Entry, Reader, Status},
     clock::Clock,
     error::{Error, ErrorKind, Result},
     protocol::{
-        barrier::Barrier,
         claim::ClaimRefusal,
-        keys::{BoardName, JobId, Keyspace, Namespace},
+        keys::{BoardName, JobId, Keyspace},
         limits::check_name,
         post::Post,
     },
     random::Random,
-    session::{ClaimRequest, Loss, Parts, Pool, Settings, Sighting, WriteError},
+    session::{ClaimRequest, Parts, Settings, WriteError},
     store::{Revision, Store},
 };
 
@@ -40,12 +43,9 @@ use crate::{
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> jobboard::Result<()> {
-/// use std::sync::Arc;
-///
 /// use jobboard::{JobBoard, NewJob, store::Memory};
 ///
-/// let board = JobBoard::new(Arc::new(Memory::new()), "images")?;
-/// board.connect().await?;
+/// let board = JobBoard::builder("images").store(Memory::new()).connect().await?;
 /// let job = board.post(NewJob::new("thumbnail")).await?;
 ///
 /// let claim = board.claim(&job, "worker-7").await?;
@@ -62,67 +62,40 @@ struct Shared {
     keys: Keyspace,
     store: Arc<dyn Store>,
     settings: Settings,
+    read_only: bool,
     random: Random,
     clock: Clock,
     connection: Mutex<Option<Arc<Connection>>>,
 }
 
-struct Connection {
-    cache: Cache,
-    pool: Arc<Pool>,
-    numbers: tokio::sync::Mutex<Numbers>,
-}
-
 impl JobBoard {
-    /// A handle to the board of that name in `store`, in the namespace `/taskflow`; not connected
-    /// yet.
-    ///
-    /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if that is no [name of a board](BoardName).
-    pub fn new(store: Arc<dyn Store>, name: &str) -> Result<Self> {
-        Self::in_namespace(store, &Namespace::default(), name)
-    }
-
-    /// As [`new`](Self::new), in a namespace.
-    ///
-    /// # Errors
-    /// Those of [`new`](Self::new).
-    pub fn in_namespace(store: Arc<dyn Store>, ns: &Namespace, name: &str) -> Result<Self> {
-        let name: BoardName = name.parse()?;
-        Ok(Self(Arc::new(Shared {
-            keys: Keyspace::new(ns, &name),
-            name,
-            store,
-            settings: Settings::default(),
-            random: Random::from_system(),
-            clock: Clock::system(),
-            connection: Mutex::new(None),
-        })))
+    /// Sets up a handle to the board of that name: see [`BoardName`].
+    pub fn builder(name: &str) -> JobBoardBuilder {
+        JobBoardBuilder::new(name)
     }
 
     /// Lists the board and keeps a live view of it from then on. Connecting again is harmless.
     ///
     /// # Errors
     /// [`Denied`](ErrorKind::Denied) if etcd refuses the user,
-    /// [`Unavailable`](ErrorKind::Unavailable) if the board could not be listed within 10 s.
+    /// [`Unavailable`](ErrorKind::Unavailable) if the board could not be listed within the
+    /// [deadline](JobBoardBuilder::deadline).
     pub async fn connect(&self) -> Result<()> {
         let doing = || format!("connect to board {}", self.name());
         let reader = self.start();
-        match timeout_at(self.deadline(), reader.ready()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                self.close().await;
-                Err(failure::of_store(doing(), error))
-            }
+        let error = match timeout_at(self.deadline(), reader.ready()).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => failure::of_store(doing(), error),
             Err(_late) => {
-                self.close().await;
-                Err(Error::new(
-                    ErrorKind::Unavailable,
-                    doing(),
-                    "the board could not be listed",
-                ))
+                let why = match reader.status() {
+                    Status::Reconnecting(trouble) => trouble.cause.to_string(),
+                    Status::Starting | Status::Connected => "it could not be listed".to_owned(),
+                };
+                Error::new(ErrorKind::Unavailable, doing(), why)
             }
-        }
+        };
+        self.close().await;
+        Err(error)
     }
 
     /// Gives back what this handle and its clones hold, and ends the connection. The handle can
@@ -130,8 +103,7 @@ impl JobBoard {
     pub async fn close(&self) {
         let connection = self.lock().take();
         if let Some(connection) = connection {
-            connection.pool.close(self.deadline()).await;
-            connection.cache.close().await;
+            connection.close(self.deadline()).await;
         }
     }
 
@@ -153,20 +125,20 @@ impl JobBoard {
     /// [`Unknown`](ErrorKind::Unknown) if etcd stayed out of reach past the deadline.
     pub async fn post(&self, new: NewJob) -> Result<Job> {
         let doing = format!("post {:?}", new.name());
-        let connection = self.connection(&doing)?;
+        let connection = self.connection_to_write(&doing)?;
         let deadline = self.deadline();
         let posting = new.posting(self.0.random.uuid(), self.0.clock.now())?;
         loop {
             let job = Numbers::next(
-                &connection.numbers,
-                &connection.pool,
+                connection.numbers(),
+                connection.pool(),
                 &self.0.keys,
                 deadline,
             )
             .await?;
             let post = Post::new(&self.0.keys, job, &posting);
             let record = post.record().clone();
-            let posted = connection.pool.write(post, deadline).await;
+            let posted = connection.pool().write(post, deadline).await;
             if let Ok(posted) = posted.map_err(|error| failure::of_write(&doing, error))? {
                 return self
                     .posted(&connection, job, posted, record, &doing, deadline)
@@ -188,12 +160,12 @@ impl JobBoard {
     pub async fn claim(&self, job: &Job, who: &str) -> Result<Claim> {
         let doing = format!("claim job {}", job.id());
         check_name(&doing, "the owner", who)?;
-        let connection = self.connection(&doing)?;
+        let connection = self.connection_to_write(&doing)?;
         let deadline = self.deadline();
         let entry = job.now().unwrap_or_else(|| Arc::clone(&job.entry));
         let mut seen = entry.state().cloned().unwrap_or_default();
         loop {
-            let session = connection.pool.session_to_claim(deadline).await;
+            let session = connection.pool().session_to_claim(deadline).await;
             let session = session.map_err(|error| failure::of_write(&doing, error))?;
             let (id, posted, now) = (job.id(), entry.posted, self.0.clock.now());
             let request = ClaimRequest {
@@ -229,16 +201,10 @@ impl JobBoard {
     ///
     /// # Errors
     /// Those of [`post`](Self::post): it writes a key to learn how far the view must have come.
+    /// A read-only handle, or one whose user may not write, lists the board again instead.
     pub async fn fresh_jobs(&self) -> Result<Jobs> {
-        let doing = "ask for a fresh view of the board";
-        let connection = self.connection(doing)?;
-        let deadline = self.deadline();
-        let barrier = connection
-            .pool
-            .write(Barrier::new(&self.0.keys), deadline)
-            .await;
-        let revision = barrier.map_err(|error| failure::of_write(doing, error))?;
-        wait_applied(connection.cache.reader(), revision, doing, deadline).await?;
+        let connection = self.connection("ask for a fresh view of the board")?;
+        connection.refresh(self.deadline()).await?;
         Ok(self.jobs())
     }
 
@@ -260,7 +226,7 @@ impl JobBoard {
     /// [`Closed`](ErrorKind::Closed).
     pub async fn wait(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
         let doing = "wait for a job";
-        let mut reader = self.connection(doing)?.cache.reader().clone();
+        let mut reader = self.connection(doing)?.reader().clone();
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         while reader.len() == 0 {
             let changed = match until {
@@ -285,10 +251,10 @@ impl JobBoard {
         doing: &str,
         deadline: Instant,
     ) -> Result<Job> {
-        let entry = crate::cache::Entry::posted(job, posted, record)
+        let entry = Entry::posted(job, posted, record)
             .map_err(|why| Error::new(ErrorKind::Corrupt, doing, why.to_string()))?;
         // The job is posted, whether or not the view shows it in time.
-        _ = wait_applied(connection.cache.reader(), posted, doing, deadline).await;
+        _ = connection.wait_applied(posted, doing, deadline).await;
         Ok(Job {
             board: self.clone(),
             entry: Arc::new(entry),
@@ -297,32 +263,27 @@ impl JobBoard {
 
     fn start(&self) -> Reader {
         let mut connection = self.lock();
-        let made = connection.get_or_insert_with(|| {
-            let Shared {
-                store,
-                keys,
-                random,
-                settings,
-                ..
-            } = &*self.0;
-            let (store, keys, random) = (Arc::clone(store), keys.clone(), random.clone());
+        let connection = connection.get_or_insert_with(|| {
             let parts = Parts {
-                store: Arc::clone(&store),
-                keys: keys.clone(),
-                random: random.clone(),
-                settings: *settings,
+                store: Arc::clone(&self.0.store),
+                keys: self.0.keys.clone(),
+                random: self.0.random.clone(),
+                settings: self.0.settings,
             };
-            let pool = Arc::new(Pool::new(parts));
-            let sessions = Arc::clone(&pool);
-            let observer = move |applied: &Applied<'_>| tell_sessions(&sessions, applied);
-            let cache = Cache::start(store, keys, random, observer);
-            Arc::new(Connection {
-                cache,
-                pool,
-                numbers: tokio::sync::Mutex::default(),
-            })
+            Arc::new(Connection::open(parts, self.0.read_only))
         });
-        made.cache.reader().clone()
+        connection.reader().clone()
+    }
+
+    fn connection_to_write(&self, doing: &str) -> Result<Arc<Connection>> {
+        if self.0.read_only {
+            return Err(Error::new(
+                ErrorKind::Denied,
+                doing,
+                "the handle is read-only",
+            ));
+        }
+        self.connection(doing)
     }
 
     fn connection(&self, doing: &str) -> Result<Arc<Connection>> {
@@ -333,7 +294,7 @@ impl JobBoard {
     fn reader(&self) -> Option<Reader> {
         self.lock()
             .as_ref()
-            .map(|connection| connection.cache.reader().clone())
+            .map(|connection| connection.reader().clone())
     }
 
     fn deadline(&self) -> Instant {
@@ -341,7 +302,7 @@ impl JobBoard {
     }
 
     /// Held for a few instructions only, never across an await.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Connection>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
         self.0
             .connection
             .lock()
@@ -352,54 +313,6 @@ impl JobBoard {
 impl fmt::Debug for JobBoard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JobBoard({})", self.name())
-    }
-}
-
-/// Hands what the view shows of owner keys to the sessions, who hold the claims.
-fn tell_sessions(pool: &Pool, applied: &Applied<'_>) {
-    if applied.origin == Origin::OtherHistory {
-        return pool.lose(Loss::OtherStore);
-    }
-    for session in pool.all() {
-        for change in applied.owners {
-            let owner = change.holder.as_ref().map(|holder| {
-                (
-                    holder.token,
-                    holder.record.as_ref().and_then(|record| record.mark),
-                )
-            });
-            let sighting = Sighting {
-                at: change.revision,
-                owner,
-            };
-            session.see(change.job, Revision::ZERO, sighting, None);
-        }
-        if applied.origin == Origin::Relisted {
-            let named = |job: &JobId| applied.owners.iter().any(|change| change.job == *job);
-            for job in session.jobs().into_iter().filter(|job| !named(job)) {
-                let nobody = Sighting {
-                    at: applied.revision,
-                    owner: None,
-                };
-                session.see(job, Revision::ZERO, nobody, None);
-            }
-        }
-    }
-}
-
-async fn wait_applied(
-    reader: &Reader,
-    revision: Revision,
-    doing: &str,
-    deadline: Instant,
-) -> Result<()> {
-    match timeout_at(deadline, reader.wait_applied(revision)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(closed)) => Err(Error::new(ErrorKind::Closed, doing, closed.to_string())),
-        Err(_late) => {
-            let why = "the view of the board did not come up to date in time";
-            Err(Error::new(ErrorKind::Unavailable, doing, why))
-        }
     }
 }
 

@@ -1,0 +1,127 @@
+//! How a board is set up.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use super::{JobBoard, Shared};
+use crate::{
+    clock::Clock,
+    error::Result,
+    protocol::keys::{BoardName, Keyspace, Namespace},
+    random::Random,
+    session::Settings,
+    store::{Memory, Store},
+};
+
+/// Sets up a [`JobBoard`]; made by [`JobBoard::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is told to connect or to build"]
+pub struct JobBoardBuilder {
+    name: String,
+    namespace: String,
+    store: Option<Arc<dyn Store>>,
+    settings: Settings,
+    read_only: bool,
+    random: Option<Random>,
+    clock: Clock,
+}
+
+impl JobBoardBuilder {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            namespace: Namespace::default().to_string(),
+            store: None,
+            settings: Settings::default(),
+            read_only: false,
+            random: None,
+            clock: Clock::system(),
+        }
+    }
+
+    /// Where the board is kept. Defaults to a new [`Memory`], which only this handle and its
+    /// clones see.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// The [namespace](Namespace) of the board's keys. Defaults to `/taskflow`.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How long what this process holds stays its own without a word from it: how long a crash is
+    /// felt. At least 2 s, at most a day; etcd gives whole seconds, and can give more. Defaults to
+    /// 10 s. It is kept alive each third of that.
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.settings.ttl = ttl;
+        self
+    }
+
+    /// How long before the end of its time to live a claim counts as lost here, so that this
+    /// process stops before another starts. Defaults to the larger of 0.5 s and a tenth of the
+    /// [`ttl`](Self::ttl).
+    pub const fn margin(mut self, margin: Duration) -> Self {
+        self.settings.margin = Some(margin);
+        self
+    }
+
+    /// How long a call takes at most. Defaults to 10 s.
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.settings.deadline = deadline;
+        self
+    }
+
+    /// Whether the handle is for looking only: it writes nothing, not even a session, and its verbs
+    /// give [`Denied`](crate::ErrorKind::Denied). Defaults to false.
+    pub const fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Where uuids and jitter come from. Defaults to a generator seeded by the operating system.
+    pub fn random(mut self, random: Random) -> Self {
+        self.random = Some(random);
+        self
+    }
+
+    /// What tells the time of day. Defaults to the machine's clock.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// A handle that is not connected yet.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), with the name or the setting that can not be.
+    pub fn build(self) -> Result<JobBoard> {
+        self.settings.check()?;
+        let name: BoardName = self.name.parse()?;
+        let namespace: Namespace = self.namespace.parse()?;
+        Ok(JobBoard(Arc::new(Shared {
+            keys: Keyspace::new(&namespace, &name),
+            name,
+            store: self.store.unwrap_or_else(|| Arc::new(Memory::new())),
+            settings: self.settings,
+            read_only: self.read_only,
+            random: self.random.unwrap_or_else(Random::from_system),
+            clock: self.clock,
+            connection: Mutex::new(None),
+        })))
+    }
+
+    /// A connected handle.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build) and of [`JobBoard::connect`].
+    pub async fn connect(self) -> Result<JobBoard> {
+        let board = self.build()?;
+        board.connect().await?;
+        Ok(board)
+    }
+}

@@ -1,0 +1,133 @@
+//! The verbs that name the owner, as the contract of TaskFlow has them.
+//!
+//! They act on what etcd says at the time of the call, and are fenced by the token that they read:
+//! if the owner changes in between, nothing happens.
+
+use std::sync::Arc;
+
+use super::{Connection, Job, JobBoard, failure, settle};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    protocol::{
+        holding::Hold,
+        keys::JobPart,
+        limits::check_name,
+        owner::OwnerRecord,
+        state::{SeenState, StateRecord},
+    },
+    session::Session,
+    store::{Op, Revision, Txn},
+};
+
+/// A hold found by the name of its owner.
+struct Found {
+    session: Arc<Session>,
+    hold: Hold,
+    state: StateRecord,
+}
+
+impl JobBoard {
+    /// Consumes `job` for its owner `who`: it is done, and gone for good.
+    ///
+    /// Acts on a claim that this handle or a clone of it made under that name, or that a TaskFlow
+    /// client did. [`Claim::consume`](super::Claim::consume) does the same with half the requests.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the job is gone, [`NotOwner`](ErrorKind::NotOwner) if
+    /// nobody holds it, or not under that name, or not through this handle; and those of
+    /// [`Claim::consume`](super::Claim::consume).
+    pub async fn consume(&self, job: &Job, who: &str) -> Result<Revision> {
+        let deadline = self.deadline();
+        let found = self.find(job, who, "consume").await?;
+        settle::consume(&found.session, found.hold, deadline).await
+    }
+
+    /// Gives `job` back for its owner `who`; as [`consume`](Self::consume) otherwise.
+    ///
+    /// # Errors
+    /// Those of [`consume`](Self::consume).
+    pub async fn abandon(&self, job: &Job, who: &str) -> Result<Revision> {
+        let deadline = self.deadline();
+        let found = self.find(job, who, "abandon").await?;
+        // A claim of TaskFlow's was not counted, so there is nothing to settle.
+        let state = found.hold.claim.map(|_| found.state.abandoned(None));
+        settle::abandon(&found.session, found.hold, state, deadline).await
+    }
+
+    /// Trashes `job` for its owner `who`: it is broken, and kept aside for review. As
+    /// [`consume`](Self::consume) otherwise.
+    ///
+    /// # Errors
+    /// Those of [`consume`](Self::consume), and those of [`Claim::trash`](super::Claim::trash).
+    pub async fn trash(&self, job: &Job, who: &str, reason: Option<&str>) -> Result<Revision> {
+        let deadline = self.deadline();
+        let found = self.find(job, who, "trash").await?;
+        let to_trash = settle::ToTrash {
+            job,
+            by: who,
+            reason,
+            attempts: found.state.attempts,
+        };
+        settle::trash(&found.session, found.hold, &to_trash, deadline).await
+    }
+
+    /// Reads who holds the job.
+    async fn find(&self, job: &Job, who: &str, verb: &str) -> Result<Found> {
+        let doing = format!("{verb} job {}", job.id());
+        check_name(&doing, "the owner", who)?;
+        let connection = self.connection_to_write(&doing)?;
+        let read = [JobPart::Data, JobPart::Owner, JobPart::State]
+            .map(|part| Op::get(self.0.keys.job(job.id(), part)));
+        let response = self.0.store.txn(Txn::new().then(read)).await;
+        let response = response.map_err(|error| failure::of_store(&doing, error))?;
+        let mut found = response
+            .responses
+            .iter()
+            .map(|answer| answer.as_range()?.first());
+        let mut next = || found.next().flatten();
+        let (data, owner, state) = (next(), next(), next());
+
+        if data.is_none_or(|data| data.create_revision != job.entry.posted) {
+            let why = "there is no such job any more";
+            return Err(Error::new(ErrorKind::NotFound, doing, why));
+        }
+        let not_owner = |why: String| Error::new(ErrorKind::NotOwner, &doing, why);
+        let owner = owner.ok_or_else(|| not_owner("nobody holds it".to_owned()))?;
+        let unreadable = |why: crate::protocol::record::Unreadable| {
+            Error::new(ErrorKind::Corrupt, &doing, why.to_string())
+        };
+        let record = OwnerRecord::read(&owner.value).map_err(unreadable)?;
+        if record.owner != who {
+            let why = format!("held by {}, not by {who}", record.owner);
+            return Err(not_owner(why).with_owner(record.owner));
+        }
+        let hold = Hold {
+            job: job.id(),
+            posted: job.entry.posted,
+            token: owner.create_revision,
+            claim: record.mark.map(|mark| mark.claim),
+        };
+        let session = match record.mark {
+            Some(mark) => connection
+                .pool()
+                .find(mark.session)
+                .ok_or_else(|| not_owner(format!("held by {who} through another handle")))?,
+            None => any_session(&connection, self, &doing).await?,
+        };
+        let state = SeenState::read(state).map_err(unreadable)?.record;
+        Ok(Found {
+            session,
+            hold,
+            state,
+        })
+    }
+}
+
+async fn any_session(
+    connection: &Connection,
+    board: &JobBoard,
+    doing: &str,
+) -> Result<Arc<Session>> {
+    let session = connection.pool().session(board.deadline()).await;
+    session.map_err(|error| failure::of_write(doing, error))
+}

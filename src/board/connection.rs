@@ -1,0 +1,157 @@
+//! What a connected board has: its view, the sessions it writes in, and the wire between them.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{failure, fresh::Barriers, numbers::Numbers};
+use crate::{
+    cache::{Applied, Cache, Origin, Reader},
+    error::{Error, ErrorKind, Result},
+    protocol::keys::JobId,
+    session::{Loss, Parts, Pool, Sighting},
+    store::Revision,
+};
+
+/// A connection of a board. `cache` and `session` know nothing of each other: this feeds what the
+/// one sees of owner keys to the other.
+pub(super) struct Connection {
+    cache: Cache,
+    pool: Arc<Pool>,
+    numbers: tokio::sync::Mutex<Numbers>,
+    barriers: Barriers,
+    /// Whether nothing may be written: by the handle's setting, or as etcd refused the barrier.
+    reads_only: AtomicBool,
+}
+
+impl Connection {
+    pub(super) fn open(parts: Parts, read_only: bool) -> Self {
+        let Parts {
+            store,
+            keys,
+            random,
+            ..
+        } = parts.clone();
+        let pool = Arc::new(Pool::new(parts));
+        let sessions = Arc::clone(&pool);
+        let observer = move |applied: &Applied<'_>| tell_sessions(&sessions, applied);
+        Self {
+            cache: Cache::start(store, keys.clone(), random, observer),
+            barriers: Barriers::new(Arc::clone(&pool), &keys),
+            pool,
+            numbers: tokio::sync::Mutex::default(),
+            reads_only: AtomicBool::new(read_only),
+        }
+    }
+
+    pub(super) async fn close(&self, deadline: Instant) {
+        self.pool.close(deadline).await;
+        self.cache.close().await;
+    }
+
+    pub(super) const fn reader(&self) -> &Reader {
+        self.cache.reader()
+    }
+
+    pub(super) const fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    pub(super) const fn numbers(&self) -> &tokio::sync::Mutex<Numbers> {
+        &self.numbers
+    }
+
+    /// Waits until the view shows all that was written before this call.
+    ///
+    /// Who may write puts the barrier and waits for its revision; who may only read has the board
+    /// listed again.
+    pub(super) async fn refresh(&self, deadline: Instant) -> Result<()> {
+        const DOING: &str = "ask for a fresh view of the board";
+        if !self.reads_only.load(Relaxed) {
+            match self.barriers.revision(deadline).await {
+                Ok(revision) => return self.wait_applied(revision, DOING, deadline).await,
+                Err(error) => match failure::of_shared_write(DOING, error) {
+                    denied if denied.kind() == ErrorKind::Denied => {
+                        self.reads_only.store(true, Relaxed);
+                    }
+                    error => return Err(error),
+                },
+            }
+        }
+        within(deadline, self.reader().relist(), DOING).await
+    }
+
+    /// Waits until the view shows `revision`.
+    pub(super) async fn wait_applied(
+        &self,
+        revision: Revision,
+        doing: &str,
+        deadline: Instant,
+    ) -> Result<()> {
+        within(deadline, self.reader().wait_applied(revision), doing).await
+    }
+}
+
+async fn within(
+    deadline: Instant,
+    view: impl Future<Output = Result<(), crate::cache::Closed>>,
+    doing: &str,
+) -> Result<()> {
+    match timeout_at(deadline, view).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(closed)) => Err(Error::new(ErrorKind::Closed, doing, closed.to_string())),
+        Err(_late) => {
+            let why = "the view of the board did not come up to date in time";
+            Err(Error::new(ErrorKind::Unavailable, doing, why))
+        }
+    }
+}
+
+/// Hands what the view shows of owner keys to the sessions, who hold the claims.
+fn tell_sessions(pool: &Pool, applied: &Applied<'_>) {
+    if applied.origin == Origin::OtherHistory {
+        return pool.lose(Loss::OtherStore);
+    }
+    for session in pool.all() {
+        for change in applied.owners {
+            let owner = change.holder.as_ref().map(|holder| {
+                (
+                    holder.token,
+                    holder.record.as_ref().and_then(|record| record.mark),
+                )
+            });
+            let sighting = Sighting {
+                at: change.revision,
+                owner,
+            };
+            let entry = applied.changes.iter().find(|job| job.job() == change.job);
+            let entry = entry.map(|change| &change.entry);
+            let posted = entry.map_or(Revision::ZERO, |entry| entry.posted);
+            let state = entry
+                .and_then(|entry| entry.state())
+                .map(|state| &state.record);
+            session.see(change.job, posted, sighting, state);
+        }
+        if applied.origin != Origin::Watched {
+            // A list names every job that has an owner: all others have none.
+            let named: BTreeSet<JobId> = applied.owners.iter().map(|change| change.job).collect();
+            for job in session
+                .jobs()
+                .into_iter()
+                .filter(|job| !named.contains(job))
+            {
+                let nobody = Sighting {
+                    at: applied.revision,
+                    owner: None,
+                };
+                session.see(job, Revision::ZERO, nobody, None);
+            }
+        }
+    }
+}
