@@ -15,6 +15,11 @@ use jobboard::{
 };
 use serde_json::json;
 
+#[derive(serde::Deserialize)]
+struct Details {
+    f: String,
+}
+
 async fn board(store: &Arc<dyn Store>) -> JobBoard {
     JobBoard::builder("images")
         .store(Arc::clone(store))
@@ -200,6 +205,9 @@ async fn unreadable_record_hides_no_other_job(store: Arc<dyn Store>) {
         .map(|job| job.uuid())
         .collect();
     assert_eq!(seen, [job.uuid()]);
+    let told = board.unreadable();
+    assert_eq!((told.len(), board.counts().unreadable), (3, 3));
+    assert!(told.iter().all(|told| !told.why.is_empty()));
     board.close().await;
 }
 
@@ -214,6 +222,16 @@ async fn posted_job_is_claimed_and_consumed(store: Arc<dyn Store>) {
         ("thumbnail", JobState::Unclaimed)
     );
     assert_eq!(board.job_count(), 1);
+    assert_eq!(
+        board
+            .get(job.id())
+            .unwrap()
+            .details_as::<Details>()
+            .unwrap()
+            .f,
+        "a"
+    );
+    assert_eq!(board.find(job.uuid()).unwrap().id(), job.id());
 
     let claim = board.claim(&job, "worker-7").await.unwrap();
     assert!(claim.is_held());

@@ -38,7 +38,7 @@ impl JobBoard {
     /// [`Claim::consume`](super::Claim::consume).
     pub async fn consume(&self, job: &Job, who: &str) -> Result<Revision> {
         let deadline = self.deadline();
-        let found = self.find(job, who, "consume").await?;
+        let found = self.hold_of(job, who, "consume").await?;
         settle::consume(&found.session, found.hold, deadline).await
     }
 
@@ -48,7 +48,7 @@ impl JobBoard {
     /// Those of [`consume`](Self::consume).
     pub async fn abandon(&self, job: &Job, who: &str) -> Result<Revision> {
         let deadline = self.deadline();
-        let found = self.find(job, who, "abandon").await?;
+        let found = self.hold_of(job, who, "abandon").await?;
         // A claim of TaskFlow's was not counted, so there is nothing to settle.
         let state = found.hold.claim.map(|_| found.state.abandoned(None));
         settle::abandon(&found.session, found.hold, state, deadline).await
@@ -61,7 +61,7 @@ impl JobBoard {
     /// Those of [`consume`](Self::consume), and those of [`Claim::trash`](super::Claim::trash).
     pub async fn trash(&self, job: &Job, who: &str, reason: Option<&str>) -> Result<Revision> {
         let deadline = self.deadline();
-        let found = self.find(job, who, "trash").await?;
+        let found = self.hold_of(job, who, "trash").await?;
         let to_trash = settle::ToTrash {
             job,
             by: who,
@@ -72,7 +72,7 @@ impl JobBoard {
     }
 
     /// Reads who holds the job.
-    async fn find(&self, job: &Job, who: &str, verb: &str) -> Result<Found> {
+    async fn hold_of(&self, job: &Job, who: &str, verb: &str) -> Result<Found> {
         let doing = format!("{verb} job {}", job.id());
         check_name(&doing, "the owner", who)?;
         let connection = self.connection_to_write(&doing)?;

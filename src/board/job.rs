@@ -3,13 +3,15 @@
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::JobBoard;
 use crate::{
     cache::Entry,
-    protocol::{keys::JobId, priority::JobPriority, state::JobState},
+    error::{Error, ErrorKind, Result},
+    protocol::{keys::JobId, priority::JobPriority, record, state::JobState},
 };
 
 /// A job of a board. What was posted never changes; its [`state`](Self::state) is live.
@@ -40,6 +42,28 @@ impl Job {
     /// What the job is about: a JSON object, read anew by each call.
     pub fn details(&self) -> Map<String, Value> {
         self.entry.posting.details()
+    }
+
+    /// The details as a type of yours.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if they do not have that form. The message tells where, not
+    /// what they say.
+    pub fn details_as<T: DeserializeOwned>(&self) -> Result<T> {
+        record::read(self.entry.posting.details_json()).map_err(|why| {
+            let doing = format!("read the details of job {}", self.id());
+            Error::new(ErrorKind::Corrupt, doing, why.to_string())
+        })
+    }
+
+    /// The name of the logbook that the job refers to, if it does.
+    pub fn book_name(&self) -> Option<&str> {
+        self.entry.posting.book().map(|book| book.name.as_str())
+    }
+
+    /// The uuid of the logbook that the job refers to, if it does.
+    pub fn book_uuid(&self) -> Option<Uuid> {
+        self.entry.posting.book().map(|book| book.uuid)
     }
 
     /// How urgent the job is.

@@ -8,6 +8,7 @@ mod failure;
 mod fresh;
 mod iterate;
 mod job;
+mod look;
 mod numbers;
 mod post;
 mod settle;
@@ -206,17 +207,6 @@ impl JobBoard {
         let connection = self.connection("ask for a fresh view of the board")?;
         connection.refresh(self.deadline()).await?;
         Ok(self.jobs())
-    }
-
-    /// How many jobs the board has, as it is seen now.
-    pub fn job_count(&self) -> usize {
-        self.reader().map_or(0, |reader| reader.len())
-    }
-
-    /// Who holds `job`, as it is seen now.
-    pub fn find_owner(&self, job: &Job) -> Option<String> {
-        let entry = job.now()?;
-        Some(entry.holder()?.record.as_ref()?.owner.clone())
     }
 
     /// Waits until there is any job on the board, at most for `timeout`, for ever if there is

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::entry::{Entry, Holder};
 use crate::{protocol::keys::JobId, store::Revision};
 
@@ -54,11 +52,6 @@ impl Change {
     /// The number of the job.
     pub(crate) fn job(&self) -> JobId {
         self.entry.job
-    }
-
-    /// The uuid of the job.
-    pub(crate) fn uuid(&self) -> Uuid {
-        self.entry.uuid()
     }
 }
 

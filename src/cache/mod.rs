@@ -30,13 +30,13 @@ use tokio_util::{
 };
 
 pub(crate) use self::{
-    change::{Applied, Change, ChangeKind, Origin, OwnerChange},
-    entry::{Entry, Holder, Position},
-    link::{Closed, Status, Trouble},
-    reader::{Counts, Reader},
-    unreadable::{LISTED, Unreadable},
+    change::{Applied, Origin},
+    entry::{Entry, Position},
+    link::{Closed, Status},
+    reader::Reader,
 };
 use self::{feed::Feed, index::Index, jobs::Jobs, link::Link};
+pub use self::{reader::Counts, unreadable::Unreadable};
 use crate::{protocol::keys::Keyspace, random::Random, store::Store};
 
 /// The owner of the task that keeps a view of a board. Dropping it stops the task.

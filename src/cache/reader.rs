@@ -28,18 +28,19 @@ pub(crate) struct Reader {
     link: Link,
 }
 
-/// What happened to a cache since it began, in numbers.
+/// What happened to the view of a board since it was connected, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+#[non_exhaustive]
+pub struct Counts {
     /// Lists after the first.
-    pub(crate) relists: u64,
+    pub relists: u64,
     /// Watches that broke, or were given up because they were silent, and were opened again.
-    pub(crate) reopened: u64,
+    pub reopened: u64,
     /// Events that told what had been applied before.
-    pub(crate) dropped_events: u64,
+    pub dropped_events: u64,
     /// Keys that could not be read. One counts again when it is written again, and one that was
-    /// too many to be [listed](super::unreadable::LISTED) also when the board is listed again.
-    pub(crate) unreadable: u64,
+    /// too many to be listed also when the board is listed again.
+    pub unreadable: u64,
 }
 
 impl Reader {

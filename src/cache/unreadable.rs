@@ -10,15 +10,16 @@ pub(crate) const LISTED: usize = 1_000;
 /// The longest key that is listed, in bytes. No key of a board's own is as long.
 const LONGEST_LISTED: usize = 1 << 10;
 
-/// A key that the view does without.
+/// A key of a board that can not be read, and that its view does without.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable {
+#[non_exhaustive]
+pub struct Unreadable {
     /// The key.
-    pub(crate) key: Key,
+    pub key: Key,
     /// The revision at which it was seen so.
-    pub(crate) revision: Revision,
+    pub revision: Revision,
     /// What is wrong with it; never its content.
-    pub(crate) why: String,
+    pub why: String,
 }
 
 /// The unreadable keys of one view.

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     cache::{
-        Cache, ChangeKind, Closed, Reader, Status,
+        Cache, Closed, Reader, Status,
+        change::ChangeKind,
         index::Index,
         silence::{ASK_AFTER, GRACE},
     },
@@ -171,7 +172,8 @@ impl Setup {
             keys(),
             Random::seeded(5),
             move |applied| {
-                let change = |change: &crate::cache::Change| (change.job().get(), change.kind);
+                let change =
+                    |change: &crate::cache::change::Change| (change.job().get(), change.kind);
                 log.lock().unwrap().push(Told {
                     revision: applied.revision,
                     origin: applied.origin,

@@ -1,0 +1,70 @@
+//! Looking at a board: what its view shows now, without a request.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Job, JobBoard};
+use crate::{
+    cache::{Counts, Entry, Unreadable},
+    protocol::keys::JobId,
+    store::Revision,
+};
+
+impl JobBoard {
+    /// The job with this number.
+    pub fn get(&self, id: JobId) -> Option<Job> {
+        Some(self.job_of(self.reader()?.get(id)?))
+    }
+
+    /// The job with this uuid; the one with the lowest number if several claim to have it.
+    pub fn find(&self, uuid: Uuid) -> Option<Job> {
+        Some(self.job_of(self.reader()?.find(uuid)?))
+    }
+
+    /// How many jobs the board has.
+    pub fn job_count(&self) -> usize {
+        self.reader().map_or(0, |reader| reader.len())
+    }
+
+    /// The revision of the store that is shown; [zero](Revision::ZERO) if nothing is yet. What a
+    /// verb did at a revision up to this one can be seen.
+    pub fn revision(&self) -> Revision {
+        self.reader()
+            .map_or(Revision::ZERO, |reader| reader.applied())
+    }
+
+    /// Who holds `job`; `None` too if that can not be read.
+    pub fn find_owner(&self, job: &Job) -> Option<String> {
+        job.now()?;
+        Some(
+            self.reader()?
+                .holder(job.id())?
+                .record
+                .as_ref()?
+                .owner
+                .clone(),
+        )
+    }
+
+    /// The keys of the board that can not be read, a thousand at most. The view does without them;
+    /// nothing deletes them: a person is needed.
+    pub fn unreadable(&self) -> Vec<Unreadable> {
+        self.reader()
+            .map_or_else(Vec::new, |reader| reader.unreadable())
+    }
+
+    /// What happened to the view since the board was connected, in numbers.
+    pub fn counts(&self) -> Counts {
+        self.reader()
+            .map(|reader| reader.counts())
+            .unwrap_or_default()
+    }
+
+    fn job_of(&self, entry: Arc<Entry>) -> Job {
+        Job {
+            board: self.clone(),
+            entry,
+        }
+    }
+}
