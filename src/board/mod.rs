@@ -12,11 +12,11 @@ mod look;
 mod numbers;
 mod post;
 mod settle;
+mod wait;
 
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::time::{Instant, timeout_at};
@@ -207,28 +207,6 @@ impl JobBoard {
         let connection = self.connection("ask for a fresh view of the board")?;
         connection.refresh(self.deadline()).await?;
         Ok(self.jobs())
-    }
-
-    /// Waits until there is any job on the board, at most for `timeout`, for ever if there is
-    /// none. Gives the jobs then, and `None` if time ran out. By push: it makes no request.
-    ///
-    /// # Errors
-    /// [`Closed`](ErrorKind::Closed).
-    pub async fn wait(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
-        let doing = "wait for a job";
-        let mut reader = self.connection(doing)?.reader().clone();
-        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        while reader.len() == 0 {
-            let changed = match until {
-                Some(until) => match timeout_at(until, reader.changed()).await {
-                    Ok(changed) => changed,
-                    Err(_late) => return Ok(None),
-                },
-                None => reader.changed().await,
-            };
-            changed.map_err(|closed| Error::new(ErrorKind::Closed, doing, closed.to_string()))?;
-        }
-        Ok(Some(self.jobs()))
     }
 
     /// Waits until the view shows what was posted, so that the poster sees its own job.

@@ -1,0 +1,60 @@
+//! Waiting for jobs, by push: no wait makes a request.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{JobBoard, Jobs};
+use crate::{
+    cache::Reader,
+    error::{Error, ErrorKind, Result},
+};
+
+impl JobBoard {
+    /// Waits until there is any job on the board, at most for `timeout`, for ever if there is
+    /// none. Gives the jobs then, and `None` if time ran out. By push: it makes no request. Cancel
+    /// safe.
+    ///
+    /// # Errors
+    /// [`Closed`](ErrorKind::Closed).
+    pub async fn wait(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
+        let found = self.wait_until(|view| view.len() > 0, timeout).await?;
+        Ok(found.then(|| self.jobs()))
+    }
+
+    /// As [`wait`](Self::wait), until there is a job that nobody holds: one that was posted, given
+    /// back, or whose owner's lease ended. Gives the jobs that nobody holds.
+    ///
+    /// All who wait are told of the same job, so that others can have claimed it first, and the
+    /// jobs can even be none any more when they are looked at.
+    ///
+    /// # Errors
+    /// [`Closed`](ErrorKind::Closed).
+    pub async fn wait_unclaimed(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
+        let unclaimed = |view: &Reader| view.next(None, true).is_some();
+        let found = self.wait_until(unclaimed, timeout).await?;
+        Ok(found.then(|| self.jobs().only_unclaimed()))
+    }
+
+    /// Waits until the view is as `wanted`; false if time ran out first.
+    async fn wait_until(
+        &self,
+        wanted: impl Fn(&Reader) -> bool,
+        timeout: Option<Duration>,
+    ) -> Result<bool> {
+        let doing = "wait for a job";
+        let mut view = self.connection(doing)?.reader().clone();
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        while !wanted(&view) {
+            let changed = match until {
+                Some(until) => match timeout_at(until, view.changed()).await {
+                    Ok(changed) => changed,
+                    Err(_late) => return Ok(false),
+                },
+                None => view.changed().await,
+            };
+            changed.map_err(|closed| Error::new(ErrorKind::Closed, doing, closed.to_string()))?;
+        }
+        Ok(true)
+    }
+}
