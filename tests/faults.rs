@@ -1,0 +1,423 @@
+//! What is true of a board when processes stop and die, answers are lost, and etcd is killed: on
+//! every version of etcd that is tested.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test did not expect fails it"
+)]
+
+mod support;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::{StreamExt, future};
+use jobboard::{
+    Claim, ErrorKind, Job, JobBoard, JobId, Jobs, NewJob,
+    store::{
+        Event, Key, KeyRange, RangeRequest, Revision, Store, WatchRequest, WatchStream, etcd::Etcd,
+    },
+    testing::LocalEtcd,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    sync::watch,
+    task::JoinSet,
+    time::Instant,
+};
+use uuid::Uuid;
+
+use self::support::{
+    TTL, board, on_each,
+    process::{ENDPOINT, Process, SAYS},
+    way::Way,
+};
+
+/// How much later than a lease's time to live etcd and the watch may bring a dead owner's jobs
+/// back.
+const LATE: Duration = Duration::from_millis(1_500);
+
+async fn post(board: &JobBoard, count: usize) -> Vec<Job> {
+    let posts = (0..count).map(|_| board.post(NewJob::new("job")));
+    future::try_join_all(posts).await.unwrap()
+}
+
+async fn claim_all(board: &JobBoard, jobs: impl IntoIterator<Item = Job>, who: &str) -> Vec<Claim> {
+    let jobs: Vec<_> = jobs.into_iter().collect();
+    let claims = jobs.iter().map(|job| board.claim(job, who));
+    future::try_join_all(claims).await.unwrap()
+}
+
+/// Waits until nobody holds any of `count` jobs, and claims them all.
+async fn claim_when_free(board: &JobBoard, count: usize) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    while claims.len() < count {
+        let free = board.wait_unclaimed(None).await.unwrap().unwrap();
+        claims.extend(claim_all(board, free, "another").await);
+        // So that the view shows these claims.
+        board.fresh_jobs().await.unwrap();
+    }
+    claims
+}
+
+/// Claims all jobs in a process of its own. Gives the process once it holds them.
+async fn owner_of(count: usize, etcd: &LocalEtcd) -> Process {
+    let mut owner = Process::start("owner_that_is_stopped_and_killed", &etcd.endpoint());
+    assert_eq!(owner.says().await, format!("holds {count}"));
+    owner
+}
+
+#[tokio::test]
+#[ignore = "the process that other tests stop and kill"]
+async fn owner_that_is_stopped_and_killed() {
+    let Ok(endpoint) = std::env::var(ENDPOINT) else {
+        return;
+    };
+    let board = board(&endpoint).await;
+    let jobs = board.fresh_jobs().await.unwrap();
+    let claims = claim_all(&board, jobs, "owner").await;
+    println!("{SAYS}holds {}", claims.len());
+
+    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    assert_eq!(orders.next_line().await.unwrap().unwrap(), "settle");
+    let (consumed, abandoned) = tokio::join!(claims[0].consume(), claims[1].abandon());
+    println!("{SAYS}consume {:?}", consumed.map_err(|error| error.kind()));
+    println!(
+        "{SAYS}abandon {:?}",
+        abandoned.map_err(|error| error.kind())
+    );
+    future::join_all(claims.iter().map(Claim::lost)).await;
+    println!("{SAYS}learned");
+}
+
+#[tokio::test]
+async fn jobs_of_a_killed_process_come_to_another_by_push() {
+    on_each(|etcd| async move {
+        let board = board(&etcd.endpoint()).await;
+        post(&board, 3).await;
+        let owner = owner_of(3, &etcd).await;
+        board.fresh_jobs().await.unwrap();
+        assert_eq!(board.jobs().only_unclaimed().count(), 0);
+
+        let killed = Instant::now();
+        owner.kill().await;
+        let claims = claim_when_free(&board, 3).await;
+        assert!(killed.elapsed() <= TTL + LATE, "{:?}", killed.elapsed());
+        for claim in claims {
+            claim.consume().await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn process_that_stood_still_past_its_ttl_changes_nothing_and_learns_it() {
+    on_each(|etcd| async move {
+        let board = board(&etcd.endpoint()).await;
+        post(&board, 2).await;
+        let mut owner = owner_of(2, &etcd).await;
+        board.fresh_jobs().await.unwrap();
+
+        owner.pause();
+        let claims = claim_when_free(&board, 2).await;
+        // It finds the order before it can find out what happened.
+        owner.order("settle").await;
+        owner.resume();
+        assert_eq!(owner.says().await, "consume Err(Lost)");
+        assert_eq!(owner.says().await, "abandon Err(Lost)");
+        assert_eq!(owner.says().await, "learned");
+
+        board.fresh_jobs().await.unwrap();
+        for claim in claims {
+            assert!(claim.is_held());
+            assert_eq!(board.find_owner(claim.job()).as_deref(), Some("another"));
+            claim.consume().await.unwrap();
+        }
+    })
+    .await;
+}
+
+/// A board whose answers can be lost, one that sees what is true, and what happens in etcd.
+struct Lossy {
+    way: Way,
+    board: JobBoard,
+    witness: JobBoard,
+    changes: WatchStream,
+}
+
+impl Lossy {
+    /// With a session, and with a number for the next job: what is written next is the verb alone.
+    async fn to(etcd: &LocalEtcd) -> Self {
+        let way = Way::to(&etcd.endpoint()).await;
+        let board = board(way.endpoint()).await;
+        // Numbers are taken one, then two at a time.
+        post(&board, 1).await;
+        post(&board, 1).await;
+        let direct = Etcd::connect([etcd.endpoint()]).await.unwrap();
+        Self {
+            way,
+            board,
+            witness: support::board(&etcd.endpoint()).await,
+            changes: changes(&direct).await,
+        }
+    }
+
+    /// Makes a call whose answer is lost once etcd shows its effect.
+    async fn without_answer<T: Send>(
+        &mut self,
+        call: impl Future<Output = T> + Send,
+        is_effect: fn(&Event) -> bool,
+    ) -> T {
+        let changes = &mut self.changes;
+        let effect = async {
+            while !changes
+                .next()
+                .await
+                .unwrap()
+                .unwrap()
+                .events
+                .iter()
+                .any(is_effect)
+            {}
+        };
+        self.way.without_answer(call, effect).await
+    }
+}
+
+/// The keys of the jobs.
+fn keys() -> KeyRange {
+    KeyRange::prefix(Key::new("/taskflow/jobs/faults/job").unwrap())
+}
+
+/// The revision of etcd now.
+async fn revision(etcd: &Etcd) -> Revision {
+    let answer = etcd.range(RangeRequest::new(keys())).await.unwrap();
+    answer.header.revision
+}
+
+/// What happens to the keys of the jobs from now on.
+async fn changes(etcd: &Etcd) -> WatchStream {
+    let from = revision(etcd).await.next();
+    etcd.watch(WatchRequest::new(keys(), from)).await.unwrap()
+}
+
+fn is_put(event: &Event, part: &str) -> bool {
+    matches!(event, Event::Put(_)) && event.key().as_bytes().ends_with(part.as_bytes())
+}
+
+fn is_deleted(event: &Event, part: &str) -> bool {
+    matches!(event, Event::Delete { .. }) && event.key().as_bytes().ends_with(part.as_bytes())
+}
+
+#[tokio::test]
+async fn post_whose_answer_is_lost_posts_once_and_says_so() {
+    on_each(|etcd| async move {
+        let mut lossy = Lossy::to(&etcd).await;
+        let board = lossy.board.clone();
+        let call = board.post(NewJob::new("mine"));
+        let job = lossy
+            .without_answer(call, |event| is_put(event, ".data"))
+            .await
+            .unwrap();
+        let jobs = lossy.witness.fresh_jobs().await.unwrap();
+        let mine: Vec<_> = jobs.filter(|job| job.name() == "mine").collect();
+        assert_eq!(mine.len(), 1);
+        assert_eq!((mine[0].id(), mine[0].uuid()), (job.id(), job.uuid()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn claim_whose_answer_is_lost_holds_and_says_so() {
+    on_each(|etcd| async move {
+        let mut lossy = Lossy::to(&etcd).await;
+        let job = lossy.board.jobs().next().unwrap();
+        let board = lossy.board.clone();
+        let call = board.claim(&job, "owner");
+        let claim = lossy
+            .without_answer(call, |event| is_put(event, ".lock"))
+            .await
+            .unwrap();
+        let theirs = lossy.witness.fresh_jobs().await.unwrap().next().unwrap();
+        let error = lossy.witness.claim(&theirs, "another").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Claimed);
+        assert_eq!(error.owner(), Some("owner"));
+        assert!(claim.is_held());
+        claim.consume().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn consume_whose_answer_is_lost_consumes_and_says_so() {
+    on_each(|etcd| async move {
+        let mut lossy = Lossy::to(&etcd).await;
+        let job = lossy.board.jobs().next().unwrap();
+        let claim = lossy.board.claim(&job, "owner").await.unwrap();
+        lossy
+            .without_answer(claim.consume(), |event| is_deleted(event, ".data"))
+            .await
+            .unwrap();
+        let mut left = lossy.witness.fresh_jobs().await.unwrap();
+        assert!(left.all(|left| left.id() != job.id()));
+        let again = claim.consume().await.unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Lost);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn abandon_whose_answer_is_lost_gives_back_and_says_so() {
+    on_each(|etcd| async move {
+        let mut lossy = Lossy::to(&etcd).await;
+        let job = lossy.board.jobs().next().unwrap();
+        let claim = lossy.board.claim(&job, "owner").await.unwrap();
+        lossy
+            .without_answer(claim.abandon(), |event| is_deleted(event, ".lock"))
+            .await
+            .unwrap();
+        let theirs = lossy.witness.fresh_jobs().await.unwrap().next().unwrap();
+        assert_eq!(theirs.id(), job.id());
+        let taken = lossy.witness.claim(&theirs, "another").await.unwrap();
+        let again = claim.consume().await.unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Lost);
+        taken.consume().await.unwrap();
+    })
+    .await;
+}
+
+/// How many jobs go over the board while etcd is killed.
+const LOAD: usize = 400;
+
+/// Which jobs were posted and which were consumed, by the answers that said so.
+#[derive(Debug, Default)]
+struct Tally {
+    posted: Vec<Uuid>,
+    consumed: Vec<Uuid>,
+}
+
+async fn keep_posting(board: JobBoard, count: usize, tally: watch::Sender<Tally>) {
+    for _ in 0..count {
+        let job = board.post(NewJob::new("job")).await.unwrap();
+        tally.send_modify(|tally| tally.posted.push(job.uuid()));
+    }
+}
+
+async fn keep_consuming(board: JobBoard, tally: watch::Sender<Tally>) {
+    let mut end = tally.subscribe();
+    loop {
+        let free = tokio::select! {
+            biased;
+            _ = end.wait_for(|tally| tally.consumed.len() >= LOAD) => return,
+            free = board.wait_unclaimed(None) => free.unwrap().unwrap(),
+        };
+        let jobs: Vec<_> = free.take(8).collect();
+        future::join_all(jobs.iter().map(|job| consume(&board, job, &tally))).await;
+    }
+}
+
+async fn consume(board: &JobBoard, job: &Job, tally: &watch::Sender<Tally>) {
+    match board.claim(job, "worker").await {
+        Ok(claim) => {
+            claim.consume().await.unwrap();
+            tally.send_modify(|tally| tally.consumed.push(job.uuid()));
+        }
+        Err(error) => assert!(
+            matches!(error.kind(), ErrorKind::Claimed | ErrorKind::NotFound),
+            "{error}"
+        ),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_killed_under_load_loses_and_doubles_nothing() {
+    on_each(|mut etcd| async move {
+        let (tally, mut progress) = watch::channel(Tally::default());
+        let mut load = JoinSet::new();
+        for _ in 0..4 {
+            let board = board(&etcd.endpoint()).await;
+            load.spawn(keep_posting(board, LOAD / 4, tally.clone()));
+        }
+        for _ in 0..3 {
+            let board = board(&etcd.endpoint()).await;
+            load.spawn(keep_consuming(board, tally.clone()));
+        }
+        // Before the first quarter some posts are still to come, after the last some are consumed.
+        for quarter in 1..=3 {
+            let reached =
+                |tally: &Tally| tally.posted.len() + tally.consumed.len() >= quarter * 2 * LOAD / 4;
+            progress.wait_for(reached).await.unwrap();
+            etcd.restart().await.unwrap();
+        }
+        load.join_all().await;
+
+        let (posted, consumed) = {
+            let mut tally = tally.send_replace(Tally::default());
+            tally.posted.sort();
+            tally.consumed.sort();
+            (tally.posted, tally.consumed)
+        };
+        assert_eq!(consumed, posted);
+        let board = board(&etcd.endpoint()).await;
+        assert_eq!(board.job_count(), 0);
+    })
+    .await;
+}
+
+fn numbers(jobs: Jobs) -> BTreeSet<JobId> {
+    jobs.map(|job| job.id()).collect()
+}
+
+#[tokio::test]
+async fn restart_of_etcd_hides_no_job_from_a_connected_board() {
+    on_each(|mut etcd| async move {
+        let (viewer, poster) = (board(&etcd.endpoint()).await, board(&etcd.endpoint()).await);
+        let mut posted = post(&poster, 10).await;
+        let (during, restarted) = tokio::join!(post(&poster, 10), etcd.restart());
+        restarted.unwrap();
+        posted.extend(during);
+        posted.extend(post(&poster, 10).await);
+        let seen = numbers(viewer.fresh_jobs().await.unwrap());
+        assert_eq!(seen, posted.iter().map(Job::id).collect());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn board_that_was_cut_off_sees_what_happened_meanwhile() {
+    on_each(|etcd| see_after_cut(etcd, false)).await;
+}
+
+#[tokio::test]
+async fn board_that_was_cut_off_sees_what_is_left_after_a_compaction() {
+    on_each(|etcd| see_after_cut(etcd, true)).await;
+}
+
+/// Cuts a board off while jobs are posted, claimed and consumed and etcd is killed; then it must
+/// see what the others see, whether or not etcd still knows the changes.
+async fn see_after_cut(mut etcd: LocalEtcd, compacted: bool) {
+    let way = Way::to(&etcd.endpoint()).await;
+    let (viewer, other) = (board(way.endpoint()).await, board(&etcd.endpoint()).await);
+    let early = post(&other, 10).await;
+    assert_eq!(viewer.fresh_jobs().await.unwrap().count(), 10);
+
+    way.close();
+    for claim in claim_all(&other, early[..5].to_vec(), "other").await {
+        claim.consume().await.unwrap();
+    }
+    let held = claim_all(&other, early[5..8].to_vec(), "other").await;
+    etcd.restart().await.unwrap();
+    post(&other, 10).await;
+    let all = numbers(other.fresh_jobs().await.unwrap());
+    let free = numbers(other.jobs().only_unclaimed());
+    if compacted {
+        let direct = Etcd::connect([etcd.endpoint()]).await.unwrap();
+        direct.compact(revision(&direct).await).await.unwrap();
+    }
+    assert_eq!(viewer.job_count(), 10);
+    way.open();
+
+    assert_eq!(numbers(viewer.fresh_jobs().await.unwrap()), all);
+    assert_eq!(numbers(viewer.jobs().only_unclaimed()), free);
+    assert_eq!((all.len(), free.len()), (15, 12));
+    drop(held);
+}

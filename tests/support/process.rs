@@ -1,0 +1,84 @@
+//! A process beside the test's, which can be stopped and killed.
+
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+
+/// Tells a helper where etcd is.
+pub(crate) const ENDPOINT: &str = "JOBBOARD_FAULTS_ENDPOINT";
+
+/// Begins what a helper has to say, amid what the test harness says.
+pub(crate) const SAYS: &str = "helper: ";
+
+/// This test binary once more, running one ignored test. It is killed with the test, however that
+/// ends.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    orders: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// Starts the ignored test of that name.
+    pub(crate) fn start(test: &str, endpoint: &str) -> Self {
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--ignored", "--nocapture"])
+            .env(ENDPOINT, endpoint)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            orders: child.stdin.take().unwrap(),
+            child,
+            lines,
+        }
+    }
+
+    /// Waits for the next thing that it says.
+    pub(crate) async fn says(&mut self) -> String {
+        loop {
+            let line = self.lines.next_line().await.unwrap();
+            let line = line.expect("the helper ended with nothing more to say");
+            if let Some((_, said)) = line.split_once(SAYS) {
+                return said.to_owned();
+            }
+        }
+    }
+
+    /// Gives it an order, which it takes when it runs.
+    pub(crate) async fn order(&mut self, order: &str) {
+        let line = format!("{order}\n");
+        self.orders.write_all(line.as_bytes()).await.unwrap();
+        self.orders.flush().await.unwrap();
+    }
+
+    /// Kills it (SIGKILL), and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Freezes it (SIGSTOP).
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+}
