@@ -27,7 +27,7 @@ use tokio::{
 use uuid::Uuid;
 
 use self::support::{
-    TTL, board, on_each,
+    TTL, board, brief_board, on_each,
     process::{ENDPOINT, Process, SAYS},
     way::Way,
 };
@@ -72,19 +72,24 @@ async fn owner_that_is_stopped_and_killed() {
     let Ok(endpoint) = std::env::var(ENDPOINT) else {
         return;
     };
-    let board = board(&endpoint).await;
+    let board = brief_board(&endpoint).await;
     let jobs = board.fresh_jobs().await.unwrap();
     let claims = claim_all(&board, jobs, "owner").await;
     println!("{SAYS}holds {}", claims.len());
 
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     assert_eq!(orders.next_line().await.unwrap().unwrap(), "settle");
-    let (consumed, abandoned) = tokio::join!(claims[0].consume(), claims[1].abandon());
+    let (consumed, abandoned, trashed) = tokio::join!(
+        claims[0].consume(),
+        claims[1].abandon(),
+        claims[2].trash("late")
+    );
     println!("{SAYS}consume {:?}", consumed.map_err(|error| error.kind()));
     println!(
         "{SAYS}abandon {:?}",
         abandoned.map_err(|error| error.kind())
     );
+    println!("{SAYS}trash {:?}", trashed.map_err(|error| error.kind()));
     future::join_all(claims.iter().map(Claim::lost)).await;
     println!("{SAYS}learned");
 }
@@ -113,17 +118,18 @@ async fn jobs_of_a_killed_process_come_to_another_by_push() {
 async fn process_that_stood_still_past_its_ttl_changes_nothing_and_learns_it() {
     on_each(|etcd| async move {
         let board = board(&etcd.endpoint()).await;
-        post(&board, 2).await;
-        let mut owner = owner_of(2, &etcd).await;
+        post(&board, 3).await;
+        let mut owner = owner_of(3, &etcd).await;
         board.fresh_jobs().await.unwrap();
 
         owner.pause();
-        let claims = claim_when_free(&board, 2).await;
+        let claims = claim_when_free(&board, 3).await;
         // It finds the order before it can find out what happened.
         owner.order("settle").await;
         owner.resume();
         assert_eq!(owner.says().await, "consume Err(Lost)");
         assert_eq!(owner.says().await, "abandon Err(Lost)");
+        assert_eq!(owner.says().await, "trash Err(Lost)");
         assert_eq!(owner.says().await, "learned");
 
         board.fresh_jobs().await.unwrap();
@@ -281,6 +287,28 @@ async fn abandon_whose_answer_is_lost_gives_back_and_says_so() {
         let again = claim.consume().await.unwrap_err();
         assert_eq!(again.kind(), ErrorKind::Lost);
         taken.consume().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn trash_whose_answer_is_lost_trashes_once_and_says_so() {
+    on_each(|etcd| async move {
+        let mut lossy = Lossy::to(&etcd).await;
+        let job = lossy.board.jobs().next().unwrap();
+        let claim = lossy.board.claim(&job, "owner").await.unwrap();
+        lossy
+            .without_answer(claim.trash("broken"), |event| is_deleted(event, ".data"))
+            .await
+            .unwrap();
+        let mut left = lossy.witness.fresh_jobs().await.unwrap();
+        assert!(left.all(|left| left.id() != job.id()));
+        let direct = Etcd::connect([etcd.endpoint()]).await.unwrap();
+        let trash = KeyRange::prefix(Key::new("/taskflow/.trash/faults/").unwrap());
+        assert_eq!(
+            direct.range(RangeRequest::new(trash)).await.unwrap().count,
+            1
+        );
     })
     .await;
 }

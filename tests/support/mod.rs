@@ -4,14 +4,14 @@
 pub(crate) mod process;
 pub(crate) mod way;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures::future;
 use jobboard::{JobBoard, store::etcd::Etcd, testing::LocalEtcd};
 use tokio::time::timeout;
 
-/// How long a board's lease lives without word of its owner: the default.
-pub(crate) const TTL: Duration = Duration::from_secs(10);
+/// How long the lease of a [`brief_board`] lives without word of its owner.
+pub(crate) const TTL: Duration = Duration::from_secs(3);
 
 /// More than any story takes; one that takes so long has failed.
 const BOUND: Duration = Duration::from_mins(1);
@@ -32,10 +32,20 @@ where
     future::join_all(told).await;
 }
 
-/// Connects to the board of these stories.
+/// Connects to the board of these stories, with the default time to live: longer than etcd is away
+/// in any of them.
 pub(crate) async fn board(endpoint: &str) -> JobBoard {
     let store = Etcd::connect([endpoint]).await.unwrap();
-    let board = JobBoard::new(Arc::new(store), "faults").unwrap();
-    board.connect().await.unwrap();
-    board
+    JobBoard::builder("faults")
+        .store(store)
+        .connect()
+        .await
+        .unwrap()
+}
+
+/// Connects to the board of these stories, with a time to live that a story can wait for.
+pub(crate) async fn brief_board(endpoint: &str) -> JobBoard {
+    let store = Etcd::connect([endpoint]).await.unwrap();
+    let board = JobBoard::builder("faults").store(store).ttl(TTL);
+    board.connect().await.unwrap()
 }
