@@ -74,3 +74,6 @@ impl Verb for Abandon {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,3 +44,6 @@ impl Verb for Barrier {
         Ok(Settled::DidNotHappen)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,3 +182,6 @@ impl SeenState {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

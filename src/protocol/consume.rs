@@ -81,3 +81,6 @@ impl Verb for Consume {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ pub(crate) mod priority;
 pub(crate) mod record;
 pub(crate) mod reserve;
 pub(crate) mod state;
+#[cfg(test)]
+mod table;
 pub(crate) mod time;
 pub(crate) mod trash;
 pub(crate) mod verb;

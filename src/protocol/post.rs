@@ -81,3 +81,6 @@ impl Verb for Post {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,3 +136,6 @@ impl Verb for Reserve {
         Ok(Settled::DidNotHappen)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,3 +142,6 @@ impl Verb for Trash {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+use super::*;
+use crate::protocol::table::{
+    ANY, BARRIER,
+    Change::{self, Put},
+    Lost, PAUSED, Row, SENT, SINCE, Stage, check, check_lost,
+};
+
+const NONE: &[Change] = &[];
+
+fn barrier(stage: &Stage) -> Barrier {
+    Barrier::new(&stage.keys)
+}
+
+#[test]
+fn barrier_is_written_in_every_state() {
+    let rows = [
+        Row {
+            name: "no barrier yet",
+            since: &[],
+            outcome: SENT,
+            after: &[(BARRIER, SENT)],
+            settled: Settled::DidNotHappen,
+        },
+        Row {
+            name: "barrier of another",
+            since: &[Put(BARRIER, ANY)],
+            outcome: SENT,
+            after: &[(BARRIER, SENT)],
+            settled: Settled::DidNotHappen,
+        },
+        Row {
+            name: "paused",
+            since: &[Put(PAUSED, ANY)],
+            outcome: SENT,
+            after: &[(PAUSED, SINCE[0]), (BARRIER, SENT)],
+            settled: Settled::DidNotHappen,
+        },
+    ];
+    check(NONE, barrier, rows);
+}
+
+#[test]
+fn lost_barrier_is_written_again() {
+    let rows = [Lost {
+        name: "nothing",
+        later: &[],
+        arrived: Settled::DidNotHappen,
+        never_arrived: Settled::DidNotHappen,
+    }];
+    check_lost(NONE, barrier, rows);
+}

@@ -1,0 +1,293 @@
+//! What the tables of the verbs' tests stand on: the keys of one job in any state, a verb's
+//! transaction on them in its envelope, what is there afterwards, and what settling says when the
+//! answer was lost.
+//!
+//! Every row runs on a store of its own, and along the same revisions: the guard is put at
+//! [`GUARD`], what the verb has seen comes from [`SEEN`] on, what changed since then from [`SINCE`]
+//! on; the verb is sent at [`SENT`], what happens later begins after that, and the fence is at
+//! [`FENCED`].
+
+use std::{fmt::Debug, time::Duration};
+
+use futures::FutureExt;
+use uuid::Uuid;
+
+use super::{
+    envelope::{Guard, Opened, ReceiptSlot},
+    holding::Hold,
+    keys::{JobId, Keyspace},
+    verb::{Evidence, Receipt, Settled, Verb},
+};
+use crate::store::{Key, KeyRange, Memory, Op, RangeRequest, Revision, Store, Txn, TxnResponse};
+
+pub(super) const GUARD: Revision = Revision::new(2);
+/// The first of what the verb has seen; the next ones follow.
+pub(super) const SEEN: [Revision; 4] = [
+    Revision::new(3),
+    Revision::new(4),
+    Revision::new(5),
+    Revision::new(6),
+];
+/// The first changes since.
+pub(super) const SINCE: [Revision; 3] = [Revision::new(11), Revision::new(12), Revision::new(13)];
+pub(super) const SENT: Revision = Revision::new(20);
+/// The first changes after the verb was sent.
+pub(super) const LATER: [Revision; 2] = [Revision::new(21), Revision::new(22)];
+pub(super) const FENCED: Revision = Revision::new(30);
+
+pub(super) const PAUSED: &str = "/t/.control/b/paused";
+pub(super) const RECEIPT: &str = "/t/.sessions/b/00000000-0000-0000-0000-000000000001.0";
+pub(super) const RELEASED: &str = "/t/.sessions/b/00000000-0000-0000-0000-000000000001.released/7";
+pub(super) const TRASH: &str = "/t/.trash/b/job7";
+pub(super) const BARRIER: &str = "/t/jobs/b/job0.barrier";
+pub(super) const CANCEL: &str = "/t/jobs/b/job7.cancel";
+pub(super) const DATA: &str = "/t/jobs/b/job7.data";
+/// A key among those of the job that is none of ours.
+pub(super) const FOREIGN: &str = "/t/jobs/b/job7.foreign";
+pub(super) const LAST_MODIFIED: &str = "/t/jobs/b/job7.last_modified";
+pub(super) const OWNER: &str = "/t/jobs/b/job7.lock";
+pub(super) const STATE: &str = "/t/jobs/b/job7.state";
+/// A key of another job, whose number begins alike.
+pub(super) const NEIGHBOUR: &str = "/t/jobs/b/job70.data";
+pub(super) const SEQUENCE: &str = "/t/jobs/b/sequence";
+
+pub(super) const SESSION: Uuid = Uuid::from_u128(1);
+pub(super) const CLAIM: Uuid = Uuid::from_u128(2);
+
+/// A posting with [`CLAIM`]'s number as its uuid.
+pub(super) const POSTING: &[u8] = br#"{"uuid":"00000000-0000-0000-0000-000000000002","name":"n","priority":"NORMAL","details":{}}"#;
+/// The posting of another job.
+pub(super) const ANOTHER_POSTING: &[u8] = br#"{"uuid":"00000000-0000-0000-0000-000000000009","name":"n","priority":"NORMAL","details":{}}"#;
+/// The owner record of [`CLAIM`], made by [`SESSION`].
+pub(super) const OURS: &[u8] = br#"{"owner":"w","lease_id":7,"jobboard":{"session":"00000000-0000-0000-0000-000000000001","claim":"00000000-0000-0000-0000-000000000002"}}"#;
+/// The owner record of another claim of this session.
+pub(super) const OUR_OTHER: &[u8] = br#"{"owner":"w","lease_id":7,"jobboard":{"session":"00000000-0000-0000-0000-000000000001","claim":"00000000-0000-0000-0000-000000000008"}}"#;
+/// The owner record of another session, which by chance or by a lie names our claim.
+pub(super) const ANOTHERS: &[u8] = br#"{"owner":"x","lease_id":9,"jobboard":{"session":"00000000-0000-0000-0000-000000000009","claim":"00000000-0000-0000-0000-000000000002"}}"#;
+/// An owner record as TaskFlow writes it: without a mark.
+pub(super) const TASKFLOWS: &[u8] = br#"{"owner": "tf", "lease_id": 9}"#;
+pub(super) const UNREADABLE: &[u8] = b"\xff?";
+/// A value that does not matter.
+pub(super) const ANY: &[u8] = b"{}";
+
+/// The job of all tables.
+pub(super) fn job() -> JobId {
+    JobId::new(7).unwrap()
+}
+
+/// Something that happens to one key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    Put(&'static str, &'static [u8]),
+    Delete(&'static str),
+}
+
+/// Keys, each with the revision of its last put.
+pub(super) type Keys = &'static [(&'static str, Revision)];
+
+/// A held job, its token `SEEN[1]`.
+pub(super) const HELD: &[Change] = &[
+    Change::Put(DATA, POSTING),
+    Change::Put(OWNER, OURS),
+    Change::Put(STATE, ANY),
+    Change::Put(LAST_MODIFIED, ANY),
+];
+
+/// The keys of [`HELD`] after the owner key went.
+pub(super) const FREE: Keys = &[(DATA, SEEN[0]), (LAST_MODIFIED, SEEN[3]), (STATE, SEEN[2])];
+
+/// The keys of [`HELD`] after the owner key went and another came.
+pub(super) const REPLACED: Keys = &[
+    (DATA, SEEN[0]),
+    (LAST_MODIFIED, SEEN[3]),
+    (OWNER, SINCE[1]),
+    (STATE, SEEN[2]),
+];
+
+/// A hold on the job of [`HELD`].
+pub(super) fn hold(claim: Option<Uuid>) -> Hold {
+    Hold {
+        job: job(),
+        posted: SEEN[0],
+        token: SEEN[1],
+        claim,
+    }
+}
+
+/// A verb that is sent in some state, and answered.
+#[derive(Debug)]
+pub(super) struct Row<O> {
+    pub(super) name: &'static str,
+    /// What changed since the verb's view of the board was taken.
+    pub(super) since: &'static [Change],
+    pub(super) outcome: O,
+    /// All keys afterwards but the guard.
+    pub(super) after: Keys,
+    /// What settling says if just this answer is lost.
+    pub(super) settled: Settled<O>,
+}
+
+/// A verb whose answer is lost, and what happens before the fence.
+#[derive(Debug)]
+pub(super) struct Lost<O> {
+    pub(super) name: &'static str,
+    /// What happens after the verb was sent.
+    pub(super) later: &'static [Change],
+    /// What settling says where the request arrived before all that.
+    pub(super) arrived: Settled<O>,
+    /// What settling says where the request never arrived.
+    pub(super) never_arrived: Settled<O>,
+}
+
+/// Sends `verb` in the state of each row.
+#[track_caller]
+pub(super) fn check<V: Verb<Outcome: Debug + PartialEq>>(
+    seen: &[Change],
+    verb: impl Fn(&Stage) -> V,
+    rows: impl IntoIterator<Item = Row<V::Outcome>>,
+) {
+    for row in rows {
+        let stage = Stage::new(seen);
+        let verb = verb(&stage);
+        stage.change(row.since);
+        stage.pass(SENT);
+        assert_eq!(stage.send(&verb), row.outcome, "outcome: {}", row.name);
+        let after = row.after.iter().map(|(name, put)| (key(name), *put));
+        let after: Vec<_> = after.collect();
+        assert_eq!(stage.keys_there(), after, "after: {}", row.name);
+        stage.pass(FENCED);
+        assert_eq!(stage.settle(&verb), row.settled, "settled: {}", row.name);
+    }
+}
+
+/// Loses the answer to `verb`, and settles in the state of each row.
+#[track_caller]
+pub(super) fn check_lost<V: Verb<Outcome: Debug + PartialEq>>(
+    seen: &[Change],
+    verb: impl Fn(&Stage) -> V,
+    rows: impl IntoIterator<Item = Lost<V::Outcome>>,
+) {
+    for row in rows {
+        for (arrives, settled) in [(true, row.arrived), (false, row.never_arrived)] {
+            let stage = Stage::new(seen);
+            let verb = verb(&stage);
+            stage.pass(SENT);
+            if arrives {
+                stage.send(&verb);
+            }
+            stage.pass(LATER[0]);
+            stage.change(row.later);
+            stage.pass(FENCED);
+            let name = format_args!("{}, arrives: {arrives}", row.name);
+            assert_eq!(stage.settle(&verb), settled, "{name}");
+        }
+    }
+}
+
+/// A board, and a session on it whose guard stands.
+#[derive(Debug)]
+pub(super) struct Stage {
+    store: Memory,
+    pub(super) keys: Keyspace,
+    pub(super) guard: Guard,
+}
+
+impl Stage {
+    pub(super) fn new(seen: &[Change]) -> Self {
+        let store = Memory::new();
+        let hour = Duration::from_hours(1);
+        let lease = store.grant(hour).now_or_never().unwrap().unwrap().id;
+        let keys = Keyspace::new(&"/t".parse().unwrap(), &"b".parse().unwrap());
+        let guard = Guard::new(&keys, SESSION, lease);
+        let stage = Self { store, keys, guard };
+        stage.txn(stage.guard.open());
+        stage.change(seen);
+        stage.pass(SINCE[0]);
+        stage
+    }
+
+    pub(super) fn txn(&self, txn: Txn) -> TxnResponse {
+        self.store.txn(txn).now_or_never().unwrap().unwrap()
+    }
+
+    pub(super) fn change(&self, changes: &[Change]) {
+        for change in changes {
+            let op = match *change {
+                Change::Put(name, value) => Op::put(key(name), value),
+                Change::Delete(name) => Op::delete(key(name)),
+            };
+            self.txn(Txn::new().then([op]));
+        }
+    }
+
+    /// Ends the session's lease, and the guard with it.
+    pub(super) fn revoke(&self) {
+        let revoked = self.store.revoke(self.guard.lease());
+        revoked.now_or_never().unwrap().unwrap();
+    }
+
+    /// Writes elsewhere until the next write has revision `until`.
+    pub(super) fn pass(&self, until: Revision) {
+        while self.txn(Txn::new()).header.revision.next() < until {
+            self.txn(Txn::new().then([Op::put(key("/elsewhere"), ANY)]));
+        }
+    }
+
+    /// All keys of the board but the guard.
+    pub(super) fn keys_there(&self) -> Vec<(Key, Revision)> {
+        let request = RangeRequest::new(KeyRange::prefix(key("/t/")));
+        let read = self.store.range(request).now_or_never().unwrap().unwrap();
+        read.kvs
+            .into_iter()
+            .filter(|kv| kv.key != self.keys.guard(SESSION))
+            .map(|kv| (kv.key, kv.mod_revision))
+            .collect()
+    }
+
+    /// The value of a key that is there.
+    pub(super) fn value(&self, name: &'static str) -> String {
+        let request = RangeRequest::new(key(name));
+        let read = self.store.range(request).now_or_never().unwrap().unwrap();
+        String::from_utf8(read.first().unwrap().value.to_vec()).unwrap()
+    }
+
+    /// Where an envelope of this stage leaves proof.
+    pub(super) fn slot(&self) -> ReceiptSlot {
+        ReceiptSlot {
+            key: self.keys.receipt(SESSION, 0),
+            envelope: 5,
+        }
+    }
+
+    pub(super) fn send<V: Verb>(&self, verb: &V) -> V::Outcome {
+        let slot = V::NEEDS_RECEIPT.then(|| self.slot());
+        let sealed = self.guard.seal(GUARD, slot.as_ref(), verb.txn());
+        let answer = Guard::unseal(GUARD, V::NEEDS_RECEIPT, self.txn(sealed)).unwrap();
+        let Opened::Answer(response) = answer else {
+            panic!("{answer:?}");
+        };
+        verb.outcome(&response).unwrap()
+    }
+
+    fn settle<V: Verb>(&self, verb: &V) -> Settled<V::Outcome> {
+        let slot = self.slot();
+        let mut reads = verb.probe();
+        reads.push(RangeRequest::new(slot.key.clone()));
+        let response = self.txn(self.guard.fence(GUARD, reads));
+        let at = response.header.revision;
+        let Opened::Answer(mut reads) = Guard::reads(response).unwrap() else {
+            panic!("the guard is gone");
+        };
+        let receipt = if slot.is_in(&reads.pop().unwrap()) {
+            Receipt::Names
+        } else {
+            Receipt::DoesNotName
+        };
+        let reads = &reads;
+        verb.settle(&Evidence { at, reads, receipt }).unwrap()
+    }
+}
+
+fn key(name: &'static str) -> Key {
+    Key::new(name).unwrap()
+}
