@@ -174,3 +174,6 @@ fn opened_by<T>(guard: Revision) -> Opened<T> {
         Opened::Fenced(guard)
     }
 }
+
+#[cfg(test)]
+mod tests;
