@@ -97,10 +97,16 @@ impl Job {
         &self.board
     }
 
-    /// The newest entry of this very posting.
+    /// The newest entry of this very posting; the one that is known where the view has not come up
+    /// to it.
     pub(super) fn now(&self) -> Option<Arc<Entry>> {
-        let now = self.board.reader()?.get(self.entry.job)?;
-        (now.posted == self.entry.posted).then_some(now)
+        let reader = self.board.reader()?;
+        if reader.applied() < self.entry.posted {
+            return Some(Arc::clone(&self.entry));
+        }
+        reader
+            .get(self.entry.job)
+            .filter(|now| now.posted == self.entry.posted)
     }
 }
 

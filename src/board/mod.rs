@@ -29,13 +29,13 @@ use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
         claim::ClaimRefusal,
-        keys::{BoardName, JobId, Keyspace},
+        keys::{BoardName, Keyspace},
         limits::check_name,
         post::Post,
     },
     random::Random,
     session::{ClaimRequest, Parts, Settings, WriteError},
-    store::{Revision, Store},
+    store::Store,
 };
 
 /// A board of jobs. Clones are handles to the same connection.
@@ -120,6 +120,11 @@ impl JobBoard {
 
     /// Posts a job.
     ///
+    /// # Guarantees
+    /// If this returns, the job is in etcd, and everybody sees it soon. [`jobs`](Self::jobs) shows
+    /// it when the view has come so far, a moment later; [`fresh_jobs`](Self::fresh_jobs) shows it
+    /// for certain.
+    ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if a limit is passed, [`Closed`](ErrorKind::Closed),
     /// [`Denied`](ErrorKind::Denied), [`Unavailable`](ErrorKind::Unavailable), and
@@ -141,9 +146,12 @@ impl JobBoard {
             let record = post.record().clone();
             let posted = connection.pool().write(post, deadline).await;
             if let Ok(posted) = posted.map_err(|error| failure::of_write(&doing, error))? {
-                return self
-                    .posted(&connection, job, posted, record, &doing, deadline)
-                    .await;
+                let entry = Entry::posted(job, posted, record)
+                    .map_err(|why| Error::new(ErrorKind::Corrupt, &doing, why.to_string()))?;
+                return Ok(Job {
+                    board: self.clone(),
+                    entry: Arc::new(entry),
+                });
             }
         }
     }
@@ -207,26 +215,6 @@ impl JobBoard {
         let connection = self.connection("ask for a fresh view of the board")?;
         connection.refresh(self.deadline()).await?;
         Ok(self.jobs())
-    }
-
-    /// Waits until the view shows what was posted, so that the poster sees its own job.
-    async fn posted(
-        &self,
-        connection: &Connection,
-        job: JobId,
-        posted: Revision,
-        record: bytes::Bytes,
-        doing: &str,
-        deadline: Instant,
-    ) -> Result<Job> {
-        let entry = Entry::posted(job, posted, record)
-            .map_err(|why| Error::new(ErrorKind::Corrupt, doing, why.to_string()))?;
-        // The job is posted, whether or not the view shows it in time.
-        _ = connection.wait_applied(posted, doing, deadline).await;
-        Ok(Job {
-            board: self.clone(),
-            entry: Arc::new(entry),
-        })
     }
 
     fn start(&self) -> Reader {

@@ -2,9 +2,9 @@ use super::*;
 use crate::protocol::table::{
     ANOTHERS, ANY, CANCEL, CLAIM,
     Change::{self, Delete, Put},
-    DATA, FENCED, FOREIGN, FREE, HELD, Keys, LAST_MODIFIED, Lost, NEIGHBOUR, OUR_OTHER, OURS,
-    OWNER, PAUSED, POSTING, RELEASED, REPLACED, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS,
-    TRASH, UNREADABLE, check, check_lost, hold,
+    DATA, FOREIGN, FREE, HELD, Keys, LAST_MODIFIED, Lost, NEIGHBOUR, OUR_OTHER, OURS, OWNER,
+    PAUSED, POSTING, RELEASED, REPLACED, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH,
+    UNREADABLE, check, check_lost, hold,
 };
 
 type Outcome = Result<Revision, TrashRefusal>;
