@@ -216,6 +216,11 @@ impl Setup {
         until(|| matches!(self.reader().status(), Status::Connected)).await;
     }
 
+    /// Waits until the view shows a revision.
+    async fn shows(&self, revision: Revision) {
+        soon(self.reader().wait_applied(revision)).await.unwrap();
+    }
+
     async fn put(&self, job: u64, part: JobPart, value: impl Into<Bytes>) -> Revision {
         let key = keys().job(JobId::new(job).unwrap(), part);
         self.store.memory().put(key, value.into()).await.unwrap()
@@ -275,15 +280,22 @@ impl Setup {
     }
 }
 
+/// Waits for something that takes less than an hour of the test's time.
+async fn soon<T>(future: impl Future<Output = T> + Send) -> T {
+    let limit = Duration::from_hours(1);
+    tokio::time::timeout(limit, future)
+        .await
+        .expect("it takes less than an hour")
+}
+
 /// Lets the others run until `true_of_them` is true; the time of the test passes where they wait.
 async fn until(true_of_them: impl Fn() -> bool + Send + Sync) {
-    let limit = Duration::from_hours(1);
-    let reached = tokio::time::timeout(limit, async {
+    soon(async {
         while !true_of_them() {
             sleep(Duration::from_millis(1)).await;
         }
-    });
-    reached.await.expect("it becomes true within an hour");
+    })
+    .await;
 }
 
 fn keys() -> Keyspace {
@@ -303,7 +315,7 @@ async fn view_equals_a_list_at_every_revision() {
     let random = Random::seeded(23);
     for _ in 0..1_000 {
         let revision = random_write(&setup, &random).await;
-        setup.reader().wait_applied(revision).await.unwrap();
+        setup.shows(revision).await;
         setup.assert_equals_list().await;
     }
     let told = setup.told();
@@ -332,7 +344,7 @@ async fn view_equals_a_list_through_broken_watches_and_compactions() {
             }
             _ => {}
         }
-        setup.reader().wait_applied(revision).await.unwrap();
+        setup.shows(revision).await;
         setup.assert_equals_list().await;
     }
     let counts = setup.reader().counts();
@@ -365,7 +377,7 @@ async fn random_write(setup: &Setup, random: &Random) -> Revision {
 async fn long_list_is_read_in_pages() {
     let setup = Setup::with_jobs(PAGE * 2 + 7).await;
     setup.store.held.send_replace(false);
-    setup.reader().ready().await.unwrap();
+    soon(setup.reader().ready()).await.unwrap();
     assert_eq!(setup.reader().len(), PAGE * 2 + 7);
     assert_eq!(setup.store.reads.load(SeqCst), 3);
     setup.assert_equals_list().await;
@@ -378,7 +390,7 @@ async fn list_goes_on_with_the_page_that_failed() {
     let setup = Setup::with_jobs(PAGE + 1).await;
     setup.store.failing_read.store(2, SeqCst);
     setup.store.held.send_replace(false);
-    setup.reader().ready().await.unwrap();
+    soon(setup.reader().ready()).await.unwrap();
     assert_eq!(setup.reader().len(), PAGE + 1);
     assert_eq!(setup.store.reads.load(SeqCst), 3);
 }
@@ -388,7 +400,7 @@ async fn list_outruns_compactions_by_larger_pages() {
     let setup = Setup::with_jobs(PAGE * 3).await;
     setup.store.compacts.store(true, SeqCst);
     setup.store.held.send_replace(false);
-    setup.reader().ready().await.unwrap();
+    soon(setup.reader().ready()).await.unwrap();
     assert_eq!(setup.reader().len(), PAGE * 3);
 }
 
@@ -403,7 +415,7 @@ async fn changes_of_one_revision_are_told_at_once() {
         put(1, JobPart::Owner, r#"{"owner":"w"}"#.into()),
     ]);
     let revision = setup.store.memory().txn(txn).await.unwrap().header.revision;
-    setup.reader().wait_applied(revision).await.unwrap();
+    setup.shows(revision).await;
     let told = setup.told();
     assert_eq!(told.len(), 1);
     let expected = [
@@ -425,7 +437,7 @@ async fn compacted_watch_is_followed_by_a_list_that_tells_the_differences() {
     setup.post(1).await;
     setup.post(2).await;
     let claimed = setup.put(3, JobPart::Owner, r#"{"owner":"w"}"#).await;
-    setup.reader().wait_applied(claimed).await.unwrap();
+    setup.shows(claimed).await;
     setup.told();
     setup.store.fail(ErrorKind::Unavailable);
     setup.store.break_watches();
@@ -437,7 +449,7 @@ async fn compacted_watch_is_followed_by_a_list_that_tells_the_differences() {
     let last = setup.post(5).await;
     setup.store.memory().compact(last).await.unwrap();
     setup.store.fail(None);
-    setup.reader().wait_applied(last).await.unwrap();
+    setup.shows(last).await;
     let told = setup.told();
     let expected = [
         (1, ChangeKind::Removed),
@@ -454,12 +466,12 @@ async fn events_that_were_applied_are_dropped_and_counted() {
     let setup = Setup::watching().await;
     setup.post(1).await;
     let second = setup.post(2).await;
-    setup.reader().wait_applied(second).await.unwrap();
+    setup.shows(second).await;
     setup.told();
     setup.store.repeats.store(true, SeqCst);
     setup.store.break_watches();
     let third = setup.post(3).await;
-    setup.reader().wait_applied(third).await.unwrap();
+    setup.shows(third).await;
     let revisions: Vec<_> = setup.told().iter().map(|told| told.revision).collect();
     assert_eq!(revisions, [third]);
     assert_eq!(setup.reader().counts().dropped_events, 2);
@@ -468,6 +480,8 @@ async fn events_that_were_applied_are_dropped_and_counted() {
 #[tokio::test(start_paused = true)]
 async fn broken_watch_is_opened_again_and_misses_nothing() {
     let setup = Setup::watching().await;
+    let before = setup.post(9).await;
+    setup.shows(before).await;
     setup.told();
     setup.store.fail(ErrorKind::Unavailable);
     setup.store.break_watches();
@@ -476,17 +490,15 @@ async fn broken_watch_is_opened_again_and_misses_nothing() {
         revisions.push(setup.post(job).await);
     }
     until(|| matches!(setup.reader().status(), Status::Reconnecting(_))).await;
-    assert!(
-        setup.jobs().is_empty(),
-        "a view that is cut off stays as it is"
-    );
+    assert_eq!(setup.jobs(), [9], "a view that is cut off stays as it is");
     setup.store.fail(None);
-    setup.reader().wait_applied(revisions[4]).await.unwrap();
+    setup.shows(revisions[4]).await;
     let told: Vec<_> = setup.told().iter().map(|told| told.revision).collect();
     assert_eq!(told, revisions);
     assert!(matches!(setup.reader().status(), Status::Connected));
     let counts = setup.reader().counts();
     assert_eq!((counts.relists, counts.reopened), (0, 1));
+    assert_eq!(counts.dropped_events, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -515,19 +527,23 @@ async fn first_retry_after_a_healthy_time_is_made_at_once() {
 #[tokio::test(start_paused = true)]
 async fn idle_watch_costs_one_small_read_now_and_then() {
     let setup = Setup::watching().await;
+    setup.move_store().await;
+    until(|| setup.store.proofs.load(SeqCst) > 0).await;
     let reads = setup.store.reads.load(SeqCst);
     sleep(Duration::from_mins(10)).await;
     let reads = setup.store.reads.load(SeqCst) - reads;
     assert!((39..=60).contains(&reads), "{reads}");
-    assert_eq!(setup.store.proofs.load(SeqCst), 0);
+    assert_eq!(setup.store.proofs.load(SeqCst), 1);
     assert_eq!(setup.store.watches.load(SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn silent_watch_of_an_unchanged_range_is_kept() {
-    let setup = Setup::watching().await;
+    let setup = Setup::with_jobs(3).await;
+    setup.store.held.send_replace(false);
+    setup.connected().await;
     let posted = setup.post(1).await;
-    setup.reader().wait_applied(posted).await.unwrap();
+    setup.shows(posted).await;
     for _ in 0..120 {
         setup.move_store().await;
         sleep(Duration::from_secs(5)).await;
@@ -549,7 +565,7 @@ async fn watch_that_does_not_tell_is_opened_anew() {
     // What the muted watch swallowed, the new one tells.
     setup.store.mute.store(false, SeqCst);
     setup.store.break_watches();
-    setup.reader().wait_applied(posted).await.unwrap();
+    setup.shows(posted).await;
     assert_eq!(setup.jobs(), [1]);
     assert_eq!(setup.reader().counts().relists, 0);
 }
@@ -558,7 +574,7 @@ async fn watch_that_does_not_tell_is_opened_anew() {
 async fn watch_that_does_not_tell_of_a_mere_rewrite_is_opened_anew() {
     let setup = Setup::watching().await;
     let state = setup.put(1, JobPart::State, "{}").await;
-    setup.reader().wait_applied(state).await.unwrap();
+    setup.shows(state).await;
     setup.store.mute.store(true, SeqCst);
     setup.put(1, JobPart::State, r#"{"attempts":1}"#).await;
     let since = Instant::now();
@@ -571,7 +587,7 @@ async fn range_whose_watches_do_not_tell_is_listed() {
     let setup = Setup::watching().await;
     setup.store.mute.store(true, SeqCst);
     let posted = setup.post(1).await;
-    setup.reader().wait_applied(posted).await.unwrap();
+    setup.shows(posted).await;
     let counts = setup.reader().counts();
     assert_eq!(
         (setup.jobs(), counts.relists, counts.reopened),
@@ -583,12 +599,13 @@ async fn range_whose_watches_do_not_tell_is_listed() {
 async fn another_cluster_is_another_history() {
     let setup = Setup::watching().await;
     let posted = setup.post(1).await;
-    setup.reader().wait_applied(posted).await.unwrap();
+    setup.shows(posted).await;
     setup.told();
     let other = Memory::builder().cluster_id(2).build();
     *setup.store.memory.lock().unwrap() = other;
-    setup.post(2).await;
-    setup.move_store().await;
+    let earlier = setup.post(2).await;
+    let later = setup.post(2).await;
+    assert!(earlier <= posted && posted < later);
     setup.store.break_watches();
     until(|| setup.jobs() == [2]).await;
     let told = setup.told();
@@ -602,7 +619,7 @@ async fn store_that_was_set_back_is_another_history() {
     setup.post(1).await;
     let late = setup.move_store().await;
     let last = setup.post(3).await;
-    setup.reader().wait_applied(last).await.unwrap();
+    setup.shows(last).await;
     setup.told();
     *setup.store.memory.lock().unwrap() = Memory::new();
     let posted = setup.post(2).await;
@@ -624,7 +641,7 @@ async fn who_waits_for_a_revision_of_a_history_that_ended_is_let_go() {
     tokio::task::yield_now().await;
     *setup.store.memory.lock().unwrap() = Memory::builder().cluster_id(2).build();
     setup.store.break_watches();
-    assert_eq!(waits.await.unwrap(), Ok(()));
+    assert_eq!(soon(waits).await.unwrap(), Ok(()));
     assert!(setup.reader().applied() <= applied.next());
 }
 
@@ -632,7 +649,7 @@ async fn who_waits_for_a_revision_of_a_history_that_ended_is_let_go() {
 async fn refused_user_is_told_so_and_tried_rarely() {
     let setup = Setup::new();
     setup.store.fail(ErrorKind::Denied);
-    let refused = setup.reader().ready().await.unwrap_err();
+    let refused = soon(setup.reader().ready()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Denied);
     let Status::Reconnecting(trouble) = setup.reader().status() else {
         panic!("the status tells of it");
@@ -643,7 +660,7 @@ async fn refused_user_is_told_so_and_tried_rarely() {
     assert!((7..=11).contains(&tries), "{tries}");
     setup.store.fail(None);
     until(|| matches!(setup.reader().status(), Status::Connected)).await;
-    setup.reader().ready().await.unwrap();
+    soon(setup.reader().ready()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -654,7 +671,7 @@ async fn store_that_can_not_be_reached_is_waited_for() {
     let waited = tokio::time::timeout(limit, setup.reader().ready()).await;
     assert!(waited.is_err());
     setup.store.fail(None);
-    setup.reader().ready().await.unwrap();
+    soon(setup.reader().ready()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -662,7 +679,7 @@ async fn list_shows_what_was_written_before_it_was_asked_for() {
     let setup = Setup::watching().await;
     setup.store.mute.store(true, SeqCst);
     setup.post(1).await;
-    setup.reader().relist().await.unwrap();
+    soon(setup.reader().relist()).await.unwrap();
     assert_eq!(setup.jobs(), [1]);
 }
 
@@ -678,8 +695,8 @@ async fn one_list_serves_all_who_asked_before_it_began_and_nobody_after() {
     let late = tokio::spawn(async move { other.relist().await });
     tokio::task::yield_now().await;
     setup.store.held.send_replace(false);
-    assert_eq!(early.await.unwrap(), (Ok(()), Ok(())));
-    assert_eq!(late.await.unwrap(), Ok(()));
+    assert_eq!(soon(early).await.unwrap(), (Ok(()), Ok(())));
+    assert_eq!(soon(late).await.unwrap(), Ok(()));
     assert_eq!(setup.store.reads.load(SeqCst) - reads, 2);
     assert_eq!(setup.reader().counts().relists, 2);
 }
@@ -694,7 +711,7 @@ async fn changed_gives_each_revision_that_it_was_not_too_slow_for() {
     assert!(listed < posted);
     setup.post(2).await;
     let last = setup.post(3).await;
-    setup.reader().wait_applied(last).await.unwrap();
+    setup.shows(last).await;
     assert_eq!(reader.changed().await, Ok(last));
 }
 
@@ -702,7 +719,7 @@ async fn changed_gives_each_revision_that_it_was_not_too_slow_for() {
 async fn closing_ends_every_wait_and_keeps_the_view() {
     let setup = Setup::watching().await;
     let posted = setup.post(1).await;
-    setup.reader().wait_applied(posted).await.unwrap();
+    setup.shows(posted).await;
     let mut reader = setup.reader().clone();
     reader.changed().await.unwrap();
     setup.cache.close().await;
@@ -724,7 +741,7 @@ async fn hostile_records_harm_no_other_job() {
     setup.put(1, JobPart::Data, "[[[[").await;
     setup.put(2, JobPart::State, "null").await;
     let posted = setup.post(3).await;
-    setup.reader().wait_applied(posted).await.unwrap();
+    setup.shows(posted).await;
     assert_eq!(setup.jobs(), [3]);
     assert_eq!(setup.reader().counts().unreadable, 5);
 }
