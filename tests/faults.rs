@@ -167,11 +167,6 @@ impl Lossy {
         }
     }
 
-    /// One of its jobs.
-    async fn job(&self) -> Job {
-        self.board.fresh_jobs().await.unwrap().next().unwrap()
-    }
-
     /// Makes a call whose answer is lost once etcd shows its effect.
     async fn without_answer<T: Send>(
         &mut self,
@@ -192,6 +187,11 @@ impl Lossy {
         };
         self.way.without_answer(call, effect).await
     }
+}
+
+/// One of a board's jobs.
+async fn job_of(board: &JobBoard) -> Job {
+    board.fresh_jobs().await.unwrap().next().unwrap()
 }
 
 /// The keys of the jobs.
@@ -241,7 +241,7 @@ async fn post_whose_answer_is_lost_posts_once_and_says_so() {
 async fn claim_whose_answer_is_lost_holds_and_says_so() {
     on_each(|etcd| async move {
         let mut lossy = Lossy::to(&etcd).await;
-        let job = lossy.job().await;
+        let job = job_of(&lossy.board).await;
         let board = lossy.board.clone();
         let call = board.claim(&job, "owner");
         let claim = lossy
@@ -262,7 +262,7 @@ async fn claim_whose_answer_is_lost_holds_and_says_so() {
 async fn consume_whose_answer_is_lost_consumes_and_says_so() {
     on_each(|etcd| async move {
         let mut lossy = Lossy::to(&etcd).await;
-        let job = lossy.job().await;
+        let job = job_of(&lossy.board).await;
         let claim = lossy.board.claim(&job, "owner").await.unwrap();
         lossy
             .without_answer(claim.consume(), |event| is_deleted(event, ".data"))
@@ -280,7 +280,7 @@ async fn consume_whose_answer_is_lost_consumes_and_says_so() {
 async fn abandon_whose_answer_is_lost_gives_back_and_says_so() {
     on_each(|etcd| async move {
         let mut lossy = Lossy::to(&etcd).await;
-        let job = lossy.job().await;
+        let job = job_of(&lossy.board).await;
         let claim = lossy.board.claim(&job, "owner").await.unwrap();
         lossy
             .without_answer(claim.abandon(), |event| is_deleted(event, ".lock"))
@@ -300,7 +300,7 @@ async fn abandon_whose_answer_is_lost_gives_back_and_says_so() {
 async fn trash_whose_answer_is_lost_trashes_once_and_says_so() {
     on_each(|etcd| async move {
         let mut lossy = Lossy::to(&etcd).await;
-        let job = lossy.job().await;
+        let job = job_of(&lossy.board).await;
         let claim = lossy.board.claim(&job, "owner").await.unwrap();
         lossy
             .without_answer(claim.trash("broken"), |event| is_deleted(event, ".data"))
