@@ -21,7 +21,6 @@ use jobboard::{
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     sync::watch,
-    task::JoinSet,
     time::Instant,
 };
 use uuid::Uuid;
@@ -52,7 +51,9 @@ async fn claim_when_free(board: &JobBoard, count: usize) -> Vec<Claim> {
     let mut claims = Vec::new();
     while claims.len() < count {
         let free = board.wait_unclaimed(None).await.unwrap().unwrap();
-        claims.extend(claim_all(board, free, "another").await);
+        let claimed = claim_all(board, free, "another").await;
+        assert!(!claimed.is_empty(), "nothing was free");
+        claims.extend(claimed);
         // So that the view shows these claims.
         board.fresh_jobs().await.unwrap();
     }
@@ -321,6 +322,9 @@ async fn trash_whose_answer_is_lost_trashes_once_and_says_so() {
 /// How many jobs go over the board while etcd is killed.
 const LOAD: usize = 400;
 
+/// How many boards post them.
+const POSTERS: usize = 4;
+
 /// Which jobs were posted and which were consumed, by the answers that said so.
 #[derive(Debug, Default)]
 struct Tally {
@@ -328,14 +332,25 @@ struct Tally {
     consumed: Vec<Uuid>,
 }
 
-async fn keep_posting(board: JobBoard, count: usize, tally: watch::Sender<Tally>) {
-    for _ in 0..count {
+/// What is in `these` more often than in `those`.
+fn surplus(these: &[Uuid], those: &[Uuid]) -> Vec<Uuid> {
+    let mut surplus = these.to_vec();
+    for one in those {
+        if let Some(place) = surplus.iter().position(|other| other == one) {
+            surplus.swap_remove(place);
+        }
+    }
+    surplus
+}
+
+async fn keep_posting(board: &JobBoard, tally: &watch::Sender<Tally>) {
+    for _ in 0..LOAD / POSTERS {
         let job = board.post(NewJob::new("job")).await.unwrap();
         tally.send_modify(|tally| tally.posted.push(job.uuid()));
     }
 }
 
-async fn keep_consuming(board: JobBoard, tally: watch::Sender<Tally>) {
+async fn keep_consuming(board: &JobBoard, tally: &watch::Sender<Tally>) {
     let mut end = tally.subscribe();
     loop {
         let free = tokio::select! {
@@ -344,7 +359,7 @@ async fn keep_consuming(board: JobBoard, tally: watch::Sender<Tally>) {
             free = board.wait_unclaimed(None) => free.unwrap().unwrap(),
         };
         let jobs: Vec<_> = free.take(8).collect();
-        future::join_all(jobs.iter().map(|job| consume(&board, job, &tally))).await;
+        future::join_all(jobs.iter().map(|job| consume(board, job, tally))).await;
     }
 }
 
@@ -361,37 +376,36 @@ async fn consume(board: &JobBoard, job: &Job, tally: &watch::Sender<Tally>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn etcd_killed_under_load_loses_and_doubles_nothing() {
     on_each(|mut etcd| async move {
+        let endpoint = etcd.endpoint();
+        let posters = future::join_all((0..POSTERS).map(|_| board(&endpoint))).await;
+        let workers = future::join_all((0..3).map(|_| board(&endpoint))).await;
         let (tally, mut progress) = watch::channel(Tally::default());
-        let mut load = JoinSet::new();
-        for _ in 0..4 {
-            let board = board(&etcd.endpoint()).await;
-            load.spawn(keep_posting(board, LOAD / 4, tally.clone()));
-        }
-        for _ in 0..3 {
-            let board = board(&etcd.endpoint()).await;
-            load.spawn(keep_consuming(board, tally.clone()));
-        }
         // Before the first quarter some posts are still to come, after the last some are consumed.
-        for quarter in 1..=3 {
-            let reached =
-                |tally: &Tally| tally.posted.len() + tally.consumed.len() >= quarter * 2 * LOAD / 4;
-            progress.wait_for(reached).await.unwrap();
-            etcd.restart().await.unwrap();
-        }
-        load.join_all().await;
-
-        let (posted, consumed) = {
-            let mut tally = tally.send_replace(Tally::default());
-            tally.posted.sort();
-            tally.consumed.sort();
-            (tally.posted, tally.consumed)
+        let kills = async {
+            for quarter in 1..=3 {
+                let reached = |tally: &Tally| {
+                    tally.posted.len() + tally.consumed.len() >= quarter * 2 * LOAD / 4
+                };
+                progress.wait_for(reached).await.unwrap();
+                etcd.restart().await.unwrap();
+            }
         };
-        assert_eq!(consumed, posted);
-        let board = board(&etcd.endpoint()).await;
-        assert_eq!(board.job_count(), 0);
+        tokio::join!(
+            future::join_all(posters.iter().map(|board| keep_posting(board, &tally))),
+            future::join_all(workers.iter().map(|board| keep_consuming(board, &tally))),
+            kills,
+        );
+
+        let Tally { posted, consumed } = tally.send_replace(Tally::default());
+        let lost = surplus(&posted, &consumed);
+        assert!(lost.is_empty(), "lost: {lost:?}");
+        let doubled = surplus(&consumed, &posted);
+        assert!(doubled.is_empty(), "doubled: {doubled:?}");
+        let witness = board(&endpoint).await;
+        assert_eq!(witness.job_count(), 0);
     })
     .await;
 }
