@@ -3,6 +3,8 @@
 
 mod board;
 mod cache;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 mod error;
 #[cfg(any(feature = "testing", feature = "cli"))]

@@ -1,2 +1,7 @@
-//! The command line of the board.
-fn main() {}
+//! The command `jobboard`: see `jobboard --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    jobboard::cli::main()
+}

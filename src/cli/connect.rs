@@ -1,0 +1,95 @@
+//! Where the board is, and how to get there.
+#![expect(
+    clippy::doc_markdown,
+    reason = "help on a terminal, where backticks are noise"
+)]
+
+use std::sync::Arc;
+
+use super::{
+    Failure,
+    pulse::{Listening, Pulse},
+};
+use crate::{
+    BoardName, JobBoard, Namespace,
+    store::etcd::{Etcd, Settings},
+};
+
+/// The environment variable with the password of `--user`. No option, so that it stands in no list
+/// of processes.
+const PASSWORD: &str = "JOBBOARD_PASSWORD";
+
+/// Which board of which etcd.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Where the board is")]
+pub(super) struct Place {
+    /// The members of the etcd cluster, separated by commas.
+    #[arg(
+        long,
+        global = true,
+        env = "JOBBOARD_ENDPOINTS",
+        value_name = "URL,URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:2379"
+    )]
+    pub(super) endpoints: Vec<String>,
+
+    /// The namespace of the board's keys.
+    #[arg(
+        long,
+        global = true,
+        env = "JOBBOARD_NAMESPACE",
+        value_name = "NS",
+        default_value_t
+    )]
+    pub(super) namespace: Namespace,
+
+    /// The name of the board.
+    #[arg(
+        long,
+        global = true,
+        env = "JOBBOARD_BOARD",
+        value_name = "NAME",
+        default_value_t
+    )]
+    pub(super) board: BoardName,
+
+    /// The user of etcd; the password comes from the environment variable JOBBOARD_PASSWORD.
+    #[arg(long, global = true, env = "JOBBOARD_USER", value_name = "USER")]
+    pub(super) user: Option<String>,
+}
+
+/// A board to work with, and what tells when its view changes.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) board: JobBoard,
+    pub(super) pulse: Pulse,
+}
+
+impl Place {
+    /// A board of the default namespace on an etcd that wants no user.
+    pub(super) fn of(endpoint: String, board: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            endpoints: vec![endpoint],
+            namespace: Namespace::default(),
+            board: board.parse()?,
+            user: None,
+        })
+    }
+
+    /// Connects. No session is opened before something is written.
+    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+        let mut settings = Settings::new();
+        if let Some(user) = &self.user {
+            let password = std::env::var(PASSWORD).map_err(|_| {
+                Failure::new(format!("connect as {user}: {PASSWORD} is not set to text"))
+            })?;
+            settings = settings.user(user, password);
+        }
+        let etcd = Etcd::connect_with(&self.endpoints, settings).await?;
+        let (store, pulse) = Listening::new(etcd);
+        let board = JobBoard::in_namespace(Arc::new(store), &self.namespace, self.board.as_str())?;
+        board.connect().await?;
+        Ok(Connection { board, pulse })
+    }
+}

@@ -1,0 +1,102 @@
+//! Does the jobs of a board, several at a time, until told to stop.
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, connect::Connection, picker::Picker};
+use crate::{Error, ErrorKind, Job, random::Random};
+
+/// What became of a job that was picked.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It was done, and is off the board.
+    Settled,
+    /// It was tried, and is to be left alone for a while.
+    GivenBack,
+    /// Somebody else claimed it first.
+    Taken,
+    /// It could not be claimed, and is to be left alone for a while.
+    Refused,
+    /// No job can be done: the crew ends.
+    Failed(Failure),
+}
+
+impl Verdict {
+    /// What a claim that was refused means for the job.
+    pub(super) fn of_claim(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::Claimed | ErrorKind::NotFound => Self::Taken,
+            ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Closed => {
+                Self::Failed(Failure::new(error.to_string()))
+            }
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// How much is done.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    /// How many jobs at a time.
+    pub(super) concurrency: usize,
+    /// How many jobs are tried, for ever if there is no limit.
+    pub(super) max: Option<u64>,
+    /// From when on no further job is begun.
+    pub(super) stop: CancellationToken,
+}
+
+/// Picks jobs and has each `done`, until the limits are reached and all that was begun has ended.
+///
+/// # Errors
+/// The first [`Failed`](Verdict::Failed), once all that was begun has ended.
+pub(super) async fn work<F>(
+    connection: &Connection,
+    limits: Limits,
+    done: impl Fn(Job) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Verdict> + Send + 'static,
+{
+    let (board, pulse) = (connection.board.clone(), connection.pulse.clone());
+    let mut picker = Picker::new(board, pulse, Random::from_system());
+    let mut running = JoinSet::new();
+    let mut tried: u64 = 0;
+    let mut failure = None;
+    loop {
+        let more = |running: &JoinSet<_>, tried: u64| {
+            let begun = tried + running.len() as u64;
+            limits.max.is_none_or(|max| begun < max) && !limits.stop.is_cancelled()
+        };
+        while more(&running, tried) && running.len() < limits.concurrency {
+            let Some(job) = picker.pick() else { break };
+            let doing = done(job.clone());
+            running.spawn(async move { (job, doing.await) });
+        }
+        let more = more(&running, tried);
+        if running.is_empty() && !more {
+            break;
+        }
+        tokio::select! {
+            biased;
+            Some(ended) = running.join_next() => match ended {
+                Ok((job, verdict)) => match verdict {
+                    Verdict::Settled => { tried += 1; picker.settled(&job); }
+                    Verdict::GivenBack => { tried += 1; picker.failed(job); }
+                    Verdict::Taken => picker.taken(job),
+                    Verdict::Refused => picker.failed(job),
+                    Verdict::Failed(why) => {
+                        failure.get_or_insert(why);
+                        limits.stop.cancel();
+                    }
+                },
+                Err(error) => {
+                    failure.get_or_insert(Failure::new(format!("do a job: {error}")));
+                    limits.stop.cancel();
+                }
+            },
+            () = limits.stop.cancelled(), if more => {}
+            () = picker.changed(), if more && running.len() < limits.concurrency => {}
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}

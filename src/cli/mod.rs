@@ -1,0 +1,121 @@
+//! The command line: `jobboard --help`.
+//!
+//! Results go to standard output: tables for people, one JSON object a line for programs. Anything
+//! else goes to standard error. The exit code is 0 if the command did what was asked, 1 if it did
+//! not (one line says why), and 2 if the command line itself is wrong.
+
+mod connect;
+mod crew;
+mod demo;
+mod failure;
+mod look;
+mod output;
+mod picker;
+mod post;
+mod pulse;
+mod run;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use self::{connect::Place, failure::Failure, output::Format};
+
+/// A job board on etcd: post jobs, look at them, and have them done.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+
+    /// How results are printed: tables for people, or one JSON object a line.
+    #[arg(
+        long,
+        global = true,
+        env = "JOBBOARD_OUTPUT",
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
+    output: Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Post(post::Post),
+    List(look::List),
+    Show(look::Show),
+    Run(run::Run),
+    Demo(demo::Demo),
+    #[command(hide = true)]
+    DemoConductor(demo::Conductor),
+}
+
+/// Does what the command line of this process asks for, and gives its exit code.
+///
+/// What the library has to log goes to standard error, from warnings on; the environment variable
+/// `JOBBOARD_LOG` takes another level, or a filter as `RUST_LOG` is elsewhere.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and the version come this way too. There is nobody to tell if it fails.
+            _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let filter = EnvFilter::try_from_env("JOBBOARD_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let done = tokio::runtime::Runtime::new()
+        .map_err(Failure::system("start"))
+        .and_then(|runtime| {
+            let done = runtime.block_on(cli.run());
+            // A thread that still reads standard input must not hold up the end.
+            runtime.shutdown_background();
+            done
+        });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::note(format_args!("error: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Cli {
+    async fn run(self) -> Result<(), Failure> {
+        let Self {
+            place,
+            output,
+            command,
+        } = self;
+        match command {
+            Command::Post(post) => post.run(&place, output).await,
+            Command::List(list) => list.run(&place, output).await,
+            Command::Show(show) => show.run(&place, output).await,
+            Command::Run(run) => run.run(&place, output).await,
+            Command::Demo(demo) => demo.run().await,
+            Command::DemoConductor(conductor) => conductor.run(&place).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,172 @@
+//! What the commands print. The only place that writes to standard output and standard error.
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::Failure;
+use crate::{Job, JobState};
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// A job as it is printed. Its details can carry secrets, so that only who asks for them gets them.
+#[derive(Debug, Serialize)]
+pub(super) struct JobView {
+    number: u64,
+    uuid: uuid::Uuid,
+    name: String,
+    priority: &'static str,
+    state: &'static str,
+    owner: Option<String>,
+    created_on: Option<String>,
+    last_modified: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl JobView {
+    /// What a list shows of a job; `None` once it is gone.
+    pub(super) fn brief(job: &Job) -> Option<Self> {
+        let owner = job.board().find_owner(job);
+        let state = job.state();
+        (state != JobState::Complete).then(|| Self {
+            number: job.id().get(),
+            uuid: job.uuid(),
+            name: job.name().to_owned(),
+            priority: job.priority().as_str(),
+            state: state.as_str(),
+            owner,
+            created_on: job.created_on().map(time),
+            last_modified: job.last_modified().map(time),
+            details: None,
+        })
+    }
+
+    /// All of a job.
+    pub(super) fn full(job: &Job) -> Option<Self> {
+        Self::brief(job).map(|brief| Self {
+            details: Some(job.details()),
+            ..brief
+        })
+    }
+}
+
+/// Prints the number and the uuid of a job that was posted.
+pub(super) fn posted(format: Format, job: &Job) -> Result<(), Failure> {
+    match format {
+        Format::Table => line(format_args!("job {} {}", job.id(), job.uuid())),
+        Format::Json => json(&serde_json::json!({
+            "number": job.id().get(),
+            "uuid": job.uuid(),
+        })),
+    }
+}
+
+/// Prints jobs: a table, or a JSON object a line.
+pub(super) fn jobs(format: Format, jobs: &[JobView]) -> Result<(), Failure> {
+    if format == Format::Json {
+        return jobs.iter().try_for_each(json);
+    }
+    let mut table = table();
+    table.set_header(["NUMBER", "STATE", "PRIORITY", "NAME", "OWNER", "CREATED"]);
+    for job in jobs {
+        table.add_row([
+            job.number.to_string(),
+            job.state.to_owned(),
+            job.priority.to_owned(),
+            plain(&job.name),
+            plain(job.owner.as_deref().unwrap_or("-")),
+            job.created_on.clone().unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    line(table.trim_fmt())
+}
+
+/// Prints all of one job: its fields one below the other, or a JSON object.
+pub(super) fn job(format: Format, job: &JobView) -> Result<(), Failure> {
+    if format == Format::Json {
+        return json(job);
+    }
+    let details = serde_json::to_string_pretty(&job.details)
+        .map_err(|error| Failure::new(format!("print the details: {error}")))?;
+    let or_none = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
+    let mut table = table();
+    table.add_rows([
+        ["number".to_owned(), job.number.to_string()],
+        ["uuid".to_owned(), job.uuid.to_string()],
+        ["name".to_owned(), plain(&job.name)],
+        ["priority".to_owned(), job.priority.to_owned()],
+        ["state".to_owned(), job.state.to_owned()],
+        ["owner".to_owned(), or_none(&job.owner)],
+        ["created".to_owned(), or_none(&job.created_on)],
+        ["last modified".to_owned(), or_none(&job.last_modified)],
+        ["details".to_owned(), details],
+    ]);
+    line(table.trim_fmt())
+}
+
+/// Prints a line on standard output. Whoever reads it may leave: that is no failure.
+pub(super) fn line(text: impl Display) -> Result<(), Failure> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::system("write to standard output")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a JSON document as a line on standard output.
+pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(document)
+        .map_err(|error| Failure::new(format!("print as JSON: {error}")))?;
+    line(text)
+}
+
+/// Prints a line on standard error. There is nobody left to tell if that fails.
+pub(super) fn note(text: impl Display) {
+    _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Text from outside without its control characters, which could move a terminal's cursor.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .flat_map(|letter| {
+            let escape = letter.is_control();
+            let escaped = escape.then(|| letter.escape_default());
+            let itself = (!escape).then_some(letter);
+            escaped.into_iter().flatten().chain(itself)
+        })
+        .collect()
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}
+
+fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jö\n"), "a\\u{1b}[2Jö\\n");
+    }
+}

@@ -1,0 +1,119 @@
+//! The command of one job: its environment, its input, and its end.
+
+use std::{
+    ffi::OsString,
+    process::{ExitStatus, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    io::AsyncWriteExt,
+    process::{Child, Command},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Claim, cli::Failure};
+
+/// The command that is run for each job.
+pub(super) struct Template {
+    program: OsString,
+    arguments: Vec<OsString>,
+}
+
+/// How a command ended.
+pub(super) enum End {
+    /// By itself.
+    Exited(ExitStatus),
+    /// It was killed because the claim was lost.
+    Lost,
+    /// It was killed because that was asked for.
+    Killed,
+}
+
+impl Template {
+    /// The command with these words, of which there is at least one.
+    pub(super) fn new(words: Vec<OsString>) -> Result<Self, Failure> {
+        let mut words = words.into_iter();
+        let program = words
+            .next()
+            .ok_or_else(|| Failure::new("run a command: none is given"))?;
+        Ok(Self {
+            program,
+            arguments: words.collect(),
+        })
+    }
+
+    /// Runs the command for a job, in a process group of its own, so that a terminal's Ctrl-C does
+    /// not end it.
+    ///
+    /// # Errors
+    /// If it can not be started, which it then can for no job.
+    pub(super) async fn run(
+        &self,
+        claim: &Claim,
+        kill: &CancellationToken,
+    ) -> Result<End, Failure> {
+        let doing = || format!("run {}", self.program.display());
+        let mut child = self
+            .command(claim)
+            .spawn()
+            .map_err(Failure::system(doing()))?;
+        let group = Group::of(&child);
+        let input = serde_json::to_vec(&claim.job().details())
+            .map_err(|error| Failure::new(format!("{}: {error}", doing())))?;
+        let stdin = child.stdin.take();
+        let feed = async {
+            if let Some(mut stdin) = stdin {
+                // A command need not read its input.
+                _ = stdin.write_all(&input).await;
+            }
+            std::future::pending::<std::convert::Infallible>().await
+        };
+        let end = tokio::select! {
+            biased;
+            () = claim.lost() => End::Lost,
+            () = kill.cancelled() => End::Killed,
+            exited = child.wait() => End::Exited(exited.map_err(Failure::system(doing()))?),
+            never = feed => match never {},
+        };
+        if !matches!(end, End::Exited(_)) {
+            group.kill();
+            child.wait().await.map_err(Failure::system(doing()))?;
+        }
+        Ok(end)
+    }
+
+    fn command(&self, claim: &Claim) -> Command {
+        let job = claim.job();
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env("JOBBOARD_JOB", job.id().to_string())
+            .env("JOBBOARD_JOB_UUID", job.uuid().to_string())
+            // The environment can not carry a zero byte.
+            .env("JOBBOARD_JOB_NAME", job.name().replace('\0', " "))
+            .env("JOBBOARD_TOKEN", claim.token().to_string())
+            .env_remove("JOBBOARD_PASSWORD")
+            .stdin(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+}
+
+/// The process group of a command.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    fn kill(&self) {
+        if let Some(group) = self.0 {
+            // An error means that all of it had ended before.
+            _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
