@@ -89,13 +89,25 @@ impl Run {
                 () = signals.next() => {
                     if stop.is_cancelled() {
                         kill.cancel();
+                    } else {
+                        stop.cancel();
+                        note_stopping(format);
                     }
-                    stop.cancel();
                 }
             }
         };
         connection.board.close().await;
         done
+    }
+}
+
+/// Tells that the first signal came.
+fn note_stopping(format: Format) {
+    match format {
+        Format::Table => {
+            output::note("stopping: what runs is waited for; another signal kills it");
+        }
+        Format::Json => output::note(serde_json::json!({ "outcome": "stopping" })),
     }
 }
 

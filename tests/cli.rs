@@ -1,0 +1,423 @@
+//! What a person sees of each command, on real etcd.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test did not expect fails it"
+)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use jobboard::{
+    store::{Key, KeyRange, RangeRequest, Revision, Store, StoreExt, etcd::Etcd},
+    testing::LocalEtcd,
+};
+use serde_json::{Value, json};
+
+/// A board of its own for each test.
+struct Setup {
+    etcd: LocalEtcd,
+}
+
+async fn setup() -> Setup {
+    let etcd = LocalEtcd::start().await.unwrap();
+    Setup { etcd }
+}
+
+impl Setup {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = jobboard(arguments);
+        command.env("JOBBOARD_ENDPOINTS", self.etcd.endpoint());
+        command
+    }
+
+    /// Runs a command that should do what it was asked for, and gives its standard output.
+    fn output(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn list(&self) -> Vec<Value> {
+        let lines = self.output(&["--output", "json", "list"]);
+        lines
+            .lines()
+            .map(|it| serde_json::from_str(it).unwrap())
+            .collect()
+    }
+
+    /// Starts a command that runs until it is stopped.
+    fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    async fn revision(&self, store: &Etcd) -> Revision {
+        let nothing = RangeRequest::new(Key::new("none").unwrap());
+        store.range(nothing).await.unwrap().header.revision
+    }
+}
+
+/// The command in an environment without settings of the person who tests.
+fn jobboard(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jobboard"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("JOBBOARD_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments);
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn signal(process: &Child, signal: &str) {
+    let sent = Command::new("kill")
+        .args([signal, &process.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+/// Waits for a line of a process that has `text` in it.
+fn await_line(lines: &mut impl BufRead, text: &str) -> String {
+    lines
+        .lines()
+        .map(Result::unwrap)
+        .find(|line| line.contains(text))
+        .unwrap_or_else(|| panic!("no line with {text:?} came"))
+}
+
+#[tokio::test]
+async fn posted_job_is_listed_and_shown() {
+    let board = setup().await;
+    let mut post = board.command(&["--output", "json", "post", "thumbnail", "--details", "-"]);
+    let mut post = post
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    post.stdin
+        .take()
+        .unwrap()
+        .write_all(br#"{"file":"a.png"}"#)
+        .unwrap();
+    let posted = post.wait_with_output().unwrap().stdout;
+    let posted: Value = serde_json::from_slice(&posted).unwrap();
+    board.output(&["post", "urgent", "--priority", "very_high"]);
+
+    let listed = board.list();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[0]["name"], "urgent");
+    assert_eq!(listed[1]["uuid"], posted["uuid"]);
+    assert_eq!(listed[1].get("details"), None);
+    let table = board.output(&["list"]);
+    assert!(
+        table.lines().nth(1).unwrap().contains("VERY_HIGH"),
+        "{table}"
+    );
+
+    for which in ["number", "uuid"] {
+        let which = posted[which].to_string();
+        let shown = board.output(&["show", which.trim_matches('"'), "--output", "json"]);
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["details"], json!({"file": "a.png"}));
+        assert_eq!(
+            (&shown["state"], &shown["owner"]),
+            (&json!("UNCLAIMED"), &Value::Null)
+        );
+    }
+    assert!(board.output(&["show", "1"]).contains("a.png"));
+}
+
+#[tokio::test]
+async fn list_tells_claimed_jobs_and_their_owner_from_others() {
+    let board = setup().await;
+    board.output(&["post", "one"]);
+    let mut run = board.start(&[
+        "run",
+        "--who",
+        "w",
+        "--",
+        "sh",
+        "-c",
+        "echo started; exec sleep 60",
+    ]);
+    await_line(&mut BufReader::new(run.stdout.take().unwrap()), "started");
+    board.output(&["post", "two"]);
+    let names = |state: &str| {
+        let lines = board.output(&["list", "--output", "json", "--state", state]);
+        let jobs = lines
+            .lines()
+            .map(|it| serde_json::from_str::<Value>(it).unwrap());
+        jobs.map(|job| (job["name"].clone(), job["owner"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("claimed"), [(json!("one"), json!("w"))]);
+    assert_eq!(names("unclaimed"), [(json!("two"), Value::Null)]);
+    run.kill().unwrap();
+    run.wait().unwrap();
+}
+
+#[tokio::test]
+async fn list_and_show_write_nothing() {
+    let board = setup().await;
+    board.output(&["post", "one"]);
+    let store = Etcd::connect([board.etcd.endpoint()]).await.unwrap();
+    let before = board.revision(&store).await;
+    board.output(&["list"]);
+    board.output(&["show", "1"]);
+    assert_eq!(board.revision(&store).await, before);
+}
+
+#[test]
+fn wrong_command_line_exits_with_2() {
+    for wrong in [
+        &["post", "one", "--priority", "urgent"][..],
+        &["post", "one", "--details", "[1]"],
+        &["--board", "a/b", "list"],
+        &["--namespace", "none", "list"],
+        &["show", "0"],
+        &["run"],
+        &["run", "--concurrency", "0", "--", "true"],
+        &["demo", "--files", "1"],
+    ] {
+        let output = jobboard(wrong).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_not_be_done_exits_with_1_and_one_line() {
+    let board = setup().await;
+    board.output(&["post", "one"]);
+    for (arguments, why) in [
+        (&["show", "7"][..], "show job 7"),
+        (&["post", ""], "the name is empty"),
+        (
+            &["post", "one", "--details", "@/none"],
+            "read the details from /none",
+        ),
+        (&["run", "--", "/none"], "run /none"),
+        (&["--user", "u", "list"], "JOBBOARD_PASSWORD"),
+        (&["demo", "--etcd", "/none"], "/none"),
+    ] {
+        let output = board.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let told = stderr(&output);
+        assert!(told.starts_with("error: ") && told.contains(why), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    assert_eq!(board.list()[0]["state"], "UNCLAIMED");
+}
+
+#[tokio::test]
+async fn etcd_that_is_down_or_silent_is_told_within_the_connect_timeout() {
+    let mut board = setup().await;
+    let told_in_time = |board: &Setup| {
+        let begun = Instant::now();
+        let output = board.command(&["list"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(&board.etcd.endpoint()));
+        assert_eq!(stderr(&output).lines().count(), 1);
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
+    };
+    board.etcd.pause().unwrap();
+    told_in_time(&board);
+    board.etcd.kill();
+    told_in_time(&board);
+}
+
+#[tokio::test]
+async fn run_hands_the_job_to_the_command_and_consumes_it() {
+    let board = setup().await;
+    // Posted once the command waits: it comes by push.
+    let run = board.start(&[
+        "run",
+        "--max",
+        "2",
+        "--",
+        "sh",
+        "-c",
+        "cat; echo; echo $JOBBOARD_JOB $JOBBOARD_JOB_NAME $JOBBOARD_TOKEN",
+    ]);
+    board.output(&["post", "first", "--details", r#"{"n":1}"#]);
+    board.output(&["post", "second", "--details", r#"{"n":2}"#]);
+    let output = run.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!((lines[0], lines[2]), (r#"{"n":1}"#, r#"{"n":2}"#));
+    assert!(lines[1].starts_with("1 first "), "{told}");
+    let token = |line: &str| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+    assert!(token(lines[3]) > token(lines[1]), "{told}");
+    assert_eq!(board.list(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn run_gives_a_failed_job_back_and_leaves_it_alone_for_longer_and_longer() {
+    let board = setup().await;
+    board.output(&["post", "one"]);
+    let begun = Instant::now();
+    let output = board
+        .command(&["--output", "json", "run", "--max", "3", "--", "false"])
+        .output()
+        .unwrap();
+    assert!(
+        begun.elapsed() >= Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
+    let told = stderr(&output);
+    let reports: Vec<Value> = told
+        .lines()
+        .map(|it| serde_json::from_str(it).unwrap())
+        .collect();
+    assert_eq!(reports.len(), 3);
+    assert!(
+        reports.iter().all(|it| it["outcome"] == "abandoned"),
+        "{told}"
+    );
+    assert_eq!(board.list()[0]["state"], "UNCLAIMED");
+}
+
+#[tokio::test]
+async fn run_does_several_jobs_at_a_time() {
+    let board = setup().await;
+    let folder = tempfile::tempdir().unwrap();
+    board.output(&["post", "one"]);
+    board.output(&["post", "two"]);
+    // Each waits for the other's file.
+    let both = "touch $JOBBOARD_JOB; until [ -e 1 ] && [ -e 2 ]; do sleep 0.01; done";
+    let mut run = board.command(&[
+        "run",
+        "--concurrency",
+        "2",
+        "--max",
+        "2",
+        "--",
+        "sh",
+        "-c",
+        both,
+    ]);
+    assert!(run.current_dir(folder.path()).status().unwrap().success());
+    assert_eq!(board.list(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn first_signal_waits_for_the_command_and_the_second_kills_it() {
+    let board = setup().await;
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    for again in [false, true] {
+        board.output(&["post", "one"]);
+        let wait = format!(
+            "echo started; until [ -e {} ]; do sleep 0.01; done",
+            go.display()
+        );
+        let mut run = board.start(&["run", "--", "sh", "-c", &wait]);
+        await_line(&mut BufReader::new(run.stdout.take().unwrap()), "started");
+        let mut told = BufReader::new(run.stderr.take().unwrap());
+        signal(&run, "-TERM");
+        await_line(&mut told, "stopping");
+        if again {
+            signal(&run, "-INT");
+            await_line(&mut told, "killed");
+        } else {
+            fs::write(&go, "").unwrap();
+            await_line(&mut told, "consumed");
+            fs::remove_file(&go).unwrap();
+        }
+        assert!(run.wait().unwrap().success());
+    }
+    // The job of the killed command is back at once.
+    let left = board.list();
+    assert_eq!((left.len(), &left[0]["state"]), (1, &json!("UNCLAIMED")));
+}
+
+#[tokio::test]
+async fn lost_claim_kills_the_command() {
+    let board = setup().await;
+    board.output(&["post", "one"]);
+    let mut run = board.start(&[
+        "run",
+        "--max",
+        "1",
+        "--",
+        "sh",
+        "-c",
+        "echo started; sleep 1000; echo alive",
+    ]);
+    let mut stdout = BufReader::new(run.stdout.take().unwrap());
+    await_line(&mut stdout, "started");
+    let store = Etcd::connect([board.etcd.endpoint()]).await.unwrap();
+    let owner = Key::new("/taskflow/jobs/jobboard/job1.lock").unwrap();
+    store.delete(KeyRange::from(owner)).await.unwrap();
+    await_line(&mut BufReader::new(run.stderr.take().unwrap()), "lost");
+    // The output ends once all that was started has ended.
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    assert!(run.wait().unwrap().success());
+}
+
+#[test]
+fn demo_does_each_job_once_and_leaves_nothing_behind() {
+    let folder = small_folder();
+    let temporary = tempfile::tempdir().unwrap();
+    let output = demo(folder.path(), temporary.path()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("killed conductor-2 with SIGKILL"));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        told.contains("each job was consumed exactly once"),
+        "{told}"
+    );
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn interrupted_demo_leaves_nothing_behind() {
+    let folder = small_folder();
+    let temporary = tempfile::tempdir().unwrap();
+    let mut demo = demo(folder.path(), temporary.path());
+    let mut demo = demo.stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(demo.stderr.take().unwrap());
+    await_line(&mut told, "consumed");
+    signal(&demo, "-INT");
+    await_line(&mut told, "interrupted");
+    assert_eq!(demo.wait().unwrap().code(), Some(1));
+    // Each conductor has the other end: it closes when the last of them has ended.
+    told.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+fn small_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..300 {
+        fs::write(folder.path().join(number.to_string()), number.to_string()).unwrap();
+    }
+    folder
+}
+
+fn demo(folder: &Path, temporary: &Path) -> Command {
+    let mut demo = jobboard(&["demo", "--dir", folder.to_str().unwrap()]);
+    demo.env("TMPDIR", temporary);
+    demo
+}
