@@ -316,7 +316,13 @@ async fn run_does_several_jobs_at_a_time() {
         "-c",
         both,
     ]);
-    assert!(run.current_dir(folder.path()).status().unwrap().success());
+    assert!(
+        run.current_dir(folder.path())
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
     assert_eq!(board.list(), Vec::<Value>::new());
 }
 
@@ -382,9 +388,9 @@ fn demo_does_each_job_once_and_leaves_nothing_behind() {
     let folder = small_folder();
     let temporary = tempfile::tempdir().unwrap();
     let output = demo(folder.path(), temporary.path()).output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}{}", stderr(&output));
     assert!(stderr(&output).contains("killed conductor-2 with SIGKILL"));
-    let told = String::from_utf8(output.stdout).unwrap();
     assert!(
         told.contains("each job was consumed exactly once"),
         "{told}"
@@ -397,7 +403,11 @@ fn interrupted_demo_leaves_nothing_behind() {
     let folder = small_folder();
     let temporary = tempfile::tempdir().unwrap();
     let mut demo = demo(folder.path(), temporary.path());
-    let mut demo = demo.stderr(Stdio::piped()).spawn().unwrap();
+    let mut demo = demo
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut told = BufReader::new(demo.stderr.take().unwrap());
     await_line(&mut told, "consumed");
     signal(&demo, "-INT");

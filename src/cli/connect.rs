@@ -4,14 +4,12 @@
     reason = "help on a terminal, where backticks are noise"
 )]
 
-use std::sync::Arc;
-
 use super::{
     Failure,
     pulse::{Listening, Pulse},
 };
 use crate::{
-    BoardName, JobBoard, Namespace,
+    BoardName, JobBoard, JobBoardBuilder, Namespace,
     store::etcd::{Etcd, Settings},
 };
 
@@ -77,8 +75,22 @@ impl Place {
         })
     }
 
-    /// Connects. No session is opened before something is written.
+    /// Connects, to work with the board.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+        self.connect_with(|board| board).await
+    }
+
+    /// Connects, to look at the board only: nothing is written, not even a session.
+    pub(super) async fn look(&self) -> Result<JobBoard, Failure> {
+        let look_only = |board: JobBoardBuilder| board.read_only(true);
+        Ok(self.connect_with(look_only).await?.board)
+    }
+
+    /// Connects, with further settings of the board.
+    pub(super) async fn connect_with(
+        &self,
+        set_up: impl FnOnce(JobBoardBuilder) -> JobBoardBuilder,
+    ) -> Result<Connection, Failure> {
         let mut settings = Settings::new();
         if let Some(user) = &self.user {
             let password = std::env::var(PASSWORD).map_err(|_| {
@@ -88,8 +100,10 @@ impl Place {
         }
         let etcd = Etcd::connect_with(&self.endpoints, settings).await?;
         let (store, pulse) = Listening::new(etcd);
-        let board = JobBoard::in_namespace(Arc::new(store), &self.namespace, self.board.as_str())?;
-        board.connect().await?;
+        let board = JobBoard::builder(self.board.as_str())
+            .namespace(self.namespace.as_str())
+            .store(store);
+        let board = set_up(board).connect().await?;
         Ok(Connection { board, pulse })
     }
 }

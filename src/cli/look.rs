@@ -9,7 +9,7 @@ use super::{
     connect::Place,
     output::{self, Format, JobView},
 };
-use crate::{Job, JobId, JobState};
+use crate::{Job, JobBoard, JobId, JobState};
 
 /// Lists the jobs of the board, the most urgent first, then in the order in which they were posted.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ impl Wanted {
 
 impl List {
     pub(super) async fn run(self, place: &Place, format: Format) -> Result<(), Failure> {
-        let board = place.connect().await?.board;
+        let board = place.look().await?;
         let wanted = |job: &Job| self.state.is_none_or(|state| state.is(job.state()));
         let jobs = board.jobs().filter(wanted);
         let jobs: Vec<JobView> = jobs.filter_map(|job| JobView::brief(&job)).collect();
@@ -54,8 +54,8 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) async fn run(self, place: &Place, format: Format) -> Result<(), Failure> {
-        let board = place.connect().await?.board;
-        let job = board.jobs().find(|job| self.job.is(job));
+        let board = place.look().await?;
+        let job = self.job.find(&board);
         let view = job.as_ref().and_then(JobView::full);
         board.close().await;
         let Some(view) = view else {
@@ -76,10 +76,10 @@ enum Which {
 }
 
 impl Which {
-    fn is(self, job: &Job) -> bool {
+    fn find(self, board: &JobBoard) -> Option<Job> {
         match self {
-            Self::Number(id) => job.id() == id,
-            Self::Uuid(uuid) => job.uuid() == uuid,
+            Self::Number(id) => board.get(id),
+            Self::Uuid(uuid) => board.find(uuid),
         }
     }
 }

@@ -109,8 +109,6 @@ impl Stream for Listened {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{JobBoard, NewJob, store::Memory};
 
@@ -118,10 +116,10 @@ mod tests {
     async fn pulse_wakes_once_the_view_shows_the_change() {
         let memory = Memory::new();
         let (store, mut pulse) = Listening::new(memory.clone());
-        let here = JobBoard::new(Arc::new(store), "images").unwrap();
-        let there = JobBoard::new(Arc::new(memory), "images").unwrap();
-        here.connect().await.unwrap();
-        there.connect().await.unwrap();
+        let here = JobBoard::builder("images").store(store);
+        let there = JobBoard::builder("images").store(memory);
+        let here = here.connect().await.unwrap();
+        let there = there.connect().await.unwrap();
 
         there.post(NewJob::new("thumbnail")).await.unwrap();
         while here.job_count() == 0 {

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::AT_A_TIME;
+use super::{AT_A_TIME, TTL};
 use crate::{
     Claim, Job,
     cli::{
@@ -59,7 +59,7 @@ impl Conductor {
             who: self.who,
             keeping: RwLock::new(false),
         });
-        let connection = place.connect().await?;
+        let connection = place.connect_with(|board| board.ttl(TTL)).await?;
         let limits = Limits {
             concurrency: AT_A_TIME,
             max: None,

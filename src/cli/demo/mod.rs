@@ -30,6 +30,9 @@ use crate::{Job, JobBoard, JobId, JobState, NewJob, local_etcd::LocalEtcd};
 /// How many jobs a conductor has at a time.
 const AT_A_TIME: usize = 16;
 
+/// How long what a dead conductor held stays its own.
+const TTL: Duration = Duration::from_secs(3);
+
 /// The conductors.
 const CONDUCTORS: [&str; 3] = ["conductor-1", "conductor-2", "conductor-3"];
 
@@ -169,6 +172,8 @@ impl Stage {
         let mut victim: Member =
             victim.ok_or_else(|| Failure::new(format!("{VICTIM} does not run")))?;
         victim.keep().await?;
+        // What it consumed before that is no longer shown as held from here on.
+        self.connection.board.fresh_jobs().await?;
         self.until(|board, consumed| {
             let held = held(board).len();
             if held < HELD && held == board.job_count() {
