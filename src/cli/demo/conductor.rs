@@ -9,6 +9,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
 };
 
@@ -58,21 +59,27 @@ impl Conductor {
             consumed: append(&consumed(&self.records, &self.who))?,
             who: self.who,
             keeping: RwLock::new(false),
+            over: CancellationToken::new(),
         });
         let connection = place.connect_with(|board| board.ttl(TTL)).await?;
         let limits = Limits {
             concurrency: AT_A_TIME,
             max: None,
-            stop: CancellationToken::new(),
+            stop: worker.over.clone(),
         };
-        let jobs = work(&connection, limits, |job| {
+        let mut jobs = pin!(work(&connection, limits, |job| {
             let worker = Arc::clone(&worker);
             async move { worker.attempt(job).await }
-        });
+        }));
         let done = tokio::select! {
             biased;
-            done = jobs => done,
-            told = listen(&worker) => told,
+            done = &mut jobs => done,
+            told = listen(&worker) => {
+                // What is on its way is still waited for, and recorded.
+                worker.over.cancel();
+                let done = jobs.await;
+                told.and(done)
+            }
         };
         connection.board.close().await;
         done
@@ -105,6 +112,8 @@ struct Worker {
     /// Whether claims are kept. Each consume holds this for reading, so that who got it for writing
     /// knows that none is on its way.
     keeping: RwLock<bool>,
+    /// Fires when the demo wants no more of this process.
+    over: CancellationToken,
 }
 
 impl Worker {
@@ -136,7 +145,11 @@ impl Worker {
         let keeping = self.keeping.read().await;
         if *keeping {
             drop(keeping);
-            claim.lost().await;
+            tokio::select! {
+                biased;
+                () = self.over.cancelled() => return Ok(()),
+                () = claim.lost() => {}
+            }
             return Err(Failure::new(format!("lost job {number} while keeping it")));
         }
         claim.consume().await?;
