@@ -221,7 +221,7 @@ async fn posted_job_is_claimed_and_consumed(store: Arc<dyn Store>) {
         (job.name(), job.state()),
         ("thumbnail", JobState::Unclaimed)
     );
-    assert_eq!(board.job_count(), 1);
+    assert_eq!(board.fresh_jobs().await.unwrap().count(), 1);
     assert_eq!(
         board
             .get(job.id())
