@@ -8,6 +8,7 @@ use super::{JobBoard, Jobs};
 use crate::{
     cache::Reader,
     error::{Error, ErrorKind, Result},
+    store::Revision,
 };
 
 impl JobBoard {
@@ -34,6 +35,32 @@ impl JobBoard {
         let unclaimed = |view: &Reader| view.next(None, true).is_some();
         let found = self.wait_until(unclaimed, timeout).await?;
         Ok(found.then(|| self.jobs().only_unclaimed()))
+    }
+
+    /// Waits until the view shows a revision other than `seen`, at once if it does, and gives it:
+    /// for who looks at the jobs whenever something is new. By push. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Closed`](ErrorKind::Closed).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> jobboard::Result<()> {
+    /// use jobboard::{JobBoard, NewJob};
+    ///
+    /// let board = JobBoard::builder("images").connect().await?;
+    /// board.post(NewJob::new("thumbnail")).await?;
+    /// let mut seen = board.revision();
+    /// while board.job_count() == 0 {
+    ///     seen = board.changed(seen).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn changed(&self, seen: Revision) -> Result<Revision> {
+        self.wait_until(|view| view.applied() != seen, None).await?;
+        Ok(self.revision())
     }
 
     /// Waits until the view is as `wanted`; false if time ran out first.
