@@ -11,7 +11,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jobboard::{
@@ -19,6 +19,7 @@ use jobboard::{
     testing::LocalEtcd,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// A board of its own for each test.
 struct Setup {

@@ -63,11 +63,11 @@ const BOARD: &str = "demo";
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Demo {
-    /// The folder whose files are hashed. [default: the Rust toolchain's, or the sources of crates]
+    /// The folder whose files are hashed. Defaults to the Rust toolchain's, or the sources of crates.
     #[arg(long)]
     dir: Option<PathBuf>,
 
-    /// The etcd to start. [default: the one that ETCD names, or the one on the PATH]
+    /// The etcd to start. Defaults to the one that ETCD names, or the one on the PATH.
     #[arg(long, value_name = "PATH")]
     etcd: Option<PathBuf>,
 

@@ -51,7 +51,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
 
-    /// The name under which jobs are claimed. [default: jobboard@HOST:PID]
+    /// The name under which jobs are claimed. Defaults to `jobboard@HOST:PID`.
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
 
