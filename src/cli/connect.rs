@@ -4,10 +4,7 @@
     reason = "help on a terminal, where backticks are noise"
 )]
 
-use super::{
-    Failure,
-    pulse::{Listening, Pulse},
-};
+use super::Failure;
 use crate::{
     BoardName, JobBoard, JobBoardBuilder, Namespace,
     store::etcd::{Etcd, Settings},
@@ -57,13 +54,6 @@ pub(super) struct Place {
     pub(super) user: Option<String>,
 }
 
-/// A board to work with, and what tells when its view changes.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) board: JobBoard,
-    pub(super) pulse: Pulse,
-}
-
 impl Place {
     /// A board of the default namespace on an etcd that wants no user.
     pub(super) fn of(endpoint: String, board: &str) -> Result<Self, Failure> {
@@ -76,21 +66,21 @@ impl Place {
     }
 
     /// Connects, to work with the board.
-    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+    pub(super) async fn connect(&self) -> Result<JobBoard, Failure> {
         self.connect_with(|board| board).await
     }
 
     /// Connects, to look at the board only: nothing is written, not even a session.
     pub(super) async fn look(&self) -> Result<JobBoard, Failure> {
         let look_only = |board: JobBoardBuilder| board.read_only(true);
-        Ok(self.connect_with(look_only).await?.board)
+        self.connect_with(look_only).await
     }
 
     /// Connects, with further settings of the board.
     pub(super) async fn connect_with(
         &self,
         set_up: impl FnOnce(JobBoardBuilder) -> JobBoardBuilder,
-    ) -> Result<Connection, Failure> {
+    ) -> Result<JobBoard, Failure> {
         let mut settings = Settings::new();
         if let Some(user) = &self.user {
             let password = std::env::var(PASSWORD).map_err(|_| {
@@ -99,11 +89,9 @@ impl Place {
             settings = settings.user(user, password);
         }
         let etcd = Etcd::connect_with(&self.endpoints, settings).await?;
-        let (store, pulse) = Listening::new(etcd);
         let board = JobBoard::builder(self.board.as_str())
             .namespace(self.namespace.as_str())
-            .store(store);
-        let board = set_up(board).connect().await?;
-        Ok(Connection { board, pulse })
+            .store(etcd);
+        Ok(set_up(board).connect().await?)
     }
 }

@@ -3,8 +3,8 @@
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, connect::Connection, picker::Picker};
-use crate::{Error, ErrorKind, Job, random::Random};
+use super::{Failure, picker::Picker};
+use crate::{Error, ErrorKind, Job, JobBoard, random::Random};
 
 /// What became of a job that was picked.
 #[derive(Debug)]
@@ -50,15 +50,14 @@ pub(super) struct Limits {
 /// # Errors
 /// The first [`Failed`](Verdict::Failed), once all that was begun has ended.
 pub(super) async fn work<F>(
-    connection: &Connection,
+    board: &JobBoard,
     limits: Limits,
     done: impl Fn(Job) -> F,
 ) -> Result<(), Failure>
 where
     F: Future<Output = Verdict> + Send + 'static,
 {
-    let (board, pulse) = (connection.board.clone(), connection.pulse.clone());
-    let mut picker = Picker::new(board, pulse, Random::from_system());
+    let mut picker = Picker::new(board.clone(), Random::from_system());
     let mut running = JoinSet::new();
     let mut tried: u64 = 0;
     let mut failure = None;

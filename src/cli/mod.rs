@@ -12,7 +12,6 @@ mod look;
 mod output;
 mod picker;
 mod post;
-mod pulse;
 mod run;
 mod signals;
 

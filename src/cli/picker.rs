@@ -8,8 +8,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::pulse::Pulse;
-use crate::{Job, JobBoard, JobState, random::Random};
+use crate::{Job, JobBoard, JobState, random::Random, store::Revision};
 
 /// How long a job is left alone that somebody else claimed: longer than the view takes to show it.
 const TAKEN: Duration = Duration::from_millis(50);
@@ -30,7 +29,8 @@ const WIDEST: usize = 64;
 #[derive(Debug)]
 pub(super) struct Picker {
     board: JobBoard,
-    pulse: Pulse,
+    /// The revision of the view that was looked at last.
+    seen: Revision,
     random: Random,
     busy: HashSet<Uuid>,
     rests: HashMap<Uuid, Rest>,
@@ -46,10 +46,10 @@ struct Rest {
 }
 
 impl Picker {
-    pub(super) fn new(board: JobBoard, pulse: Pulse, random: Random) -> Self {
+    pub(super) fn new(board: JobBoard, random: Random) -> Self {
         Self {
             board,
-            pulse,
+            seen: Revision::ZERO,
             random,
             busy: HashSet::new(),
             rests: HashMap::new(),
@@ -60,6 +60,7 @@ impl Picker {
     /// A job to claim now. It is not picked again before one of the other calls says what became
     /// of it.
     pub(super) fn pick(&mut self) -> Option<Job> {
+        self.seen = self.board.revision();
         let now = Instant::now();
         let mut found: Vec<Job> = Vec::new();
         for job in self.board.jobs().only_unclaimed() {
@@ -114,10 +115,10 @@ impl Picker {
         match rests.filter(|until| *until > now).min() {
             Some(until) => tokio::select! {
                 biased;
-                () = self.pulse.changed() => {}
+                () = view_changed(&self.board, self.seen) => {}
                 () = sleep_until(until) => {}
             },
-            None => self.pulse.changed().await,
+            None => view_changed(&self.board, self.seen).await,
         }
     }
 
@@ -129,5 +130,13 @@ impl Picker {
     fn rest(&mut self, job: Job, rest: Duration, next: Duration) {
         let until = Instant::now() + rest;
         self.rests.insert(job.uuid(), Rest { job, until, next });
+    }
+}
+
+/// Waits until the view shows something new; for ever if the board is closed, for then whoever
+/// closed it stops.
+async fn view_changed(board: &JobBoard, seen: Revision) {
+    if board.changed(seen).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

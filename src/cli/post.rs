@@ -33,7 +33,7 @@ impl Post {
         let new = NewJob::new(self.name)
             .details(details)
             .priority(self.priority);
-        let board = place.connect().await?.board;
+        let board = place.connect().await?;
         let posted = board.post(new).await;
         board.close().await;
         output::posted(format, &posted?)

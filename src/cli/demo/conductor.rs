@@ -61,13 +61,13 @@ impl Conductor {
             keeping: RwLock::new(false),
             over: CancellationToken::new(),
         });
-        let connection = place.connect_with(|board| board.ttl(TTL)).await?;
+        let board = place.connect_with(|board| board.ttl(TTL)).await?;
         let limits = Limits {
             concurrency: AT_A_TIME,
             max: None,
             stop: worker.over.clone(),
         };
-        let mut jobs = pin!(work(&connection, limits, |job| {
+        let mut jobs = pin!(work(&board, limits, |job| {
             let worker = Arc::clone(&worker);
             async move { worker.attempt(job).await }
         }));
@@ -81,7 +81,7 @@ impl Conductor {
                 told.and(done)
             }
         };
-        connection.board.close().await;
+        board.close().await;
         done
     }
 }

@@ -19,12 +19,7 @@ use self::{
     files::Files,
     progress::Progress,
 };
-use super::{
-    Failure,
-    connect::{Connection, Place},
-    output::line,
-    signals::Signals,
-};
+use super::{Failure, connect::Place, output::line, signals::Signals};
 use crate::{Job, JobBoard, JobId, JobState, NewJob, local_etcd::LocalEtcd};
 
 /// How many jobs a conductor has at a time.
@@ -110,9 +105,9 @@ impl Demo {
         ))?;
 
         let place = Place::of(etcd.endpoint(), BOARD)?;
-        let connection = place.connect().await?;
+        let board = place.connect().await?;
         let begun = Instant::now();
-        let posted = post(&connection.board, &files.paths).await?;
+        let posted = post(&board, &files.paths).await?;
         let posting = begun.elapsed();
 
         let begun = Instant::now();
@@ -120,18 +115,16 @@ impl Demo {
             crowd: Crowd::start(&CONDUCTORS, &etcd.endpoint(), BOARD, records.path())?,
             progress: Progress::new("consumed", posted.len()),
             posted: posted.len(),
-            connection,
+            board,
         };
         let death = stage.act().await?;
         let pace = Pace {
             posting,
             working: begun.elapsed(),
         };
-        let Stage {
-            crowd, connection, ..
-        } = stage;
+        let Stage { crowd, board, .. } = stage;
         crowd.finish().await?;
-        connection.board.close().await;
+        board.close().await;
 
         let evidence = Evidence::read(&CONDUCTORS, records.path(), posted)?;
         evidence.judge(VICTIM, &death).await?.tell(&pace, &death)
@@ -160,7 +153,7 @@ struct Stage {
     crowd: Crowd,
     progress: Progress,
     posted: usize,
-    connection: Connection,
+    board: JobBoard,
 }
 
 impl Stage {
@@ -173,7 +166,7 @@ impl Stage {
             victim.ok_or_else(|| Failure::new(format!("{VICTIM} does not run")))?;
         victim.keep().await?;
         // What it consumed before that is no longer shown as held from here on.
-        self.connection.board.fresh_jobs().await?;
+        self.board.fresh_jobs().await?;
         self.until(|board, consumed| {
             let held = held(board).len();
             if held < HELD && held == board.job_count() {
@@ -184,7 +177,7 @@ impl Stage {
         })
         .await?;
 
-        let held = held(&self.connection.board);
+        let held = held(&self.board);
         let killed_at = Instant::now();
         victim.kill().await?;
         let (number, consumed) = (held.len(), self.consumed());
@@ -213,17 +206,18 @@ impl Stage {
         mut met: impl FnMut(&JobBoard, usize) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         loop {
+            let seen = self.board.revision();
             let consumed = self.consumed();
             self.progress.set(consumed);
-            if met(&self.connection.board, consumed)? {
+            if met(&self.board, consumed)? {
                 return Ok(());
             }
             tokio::select! {
                 biased;
                 ended = self.crowd.ended() => return Err(ended),
-                () = self.connection.pulse.changed() => {}
+                changed = self.board.changed(seen) => { changed?; }
                 () = sleep(STUCK) => {
-                    let left = self.connection.board.job_count();
+                    let left = self.board.job_count();
                     let why = format!("nothing happened for {STUCK:?}, {left} jobs are left");
                     return Err(Failure::new(why));
                 }
@@ -232,8 +226,7 @@ impl Stage {
     }
 
     fn consumed(&self) -> usize {
-        self.posted
-            .saturating_sub(self.connection.board.job_count())
+        self.posted.saturating_sub(self.board.job_count())
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self, place: &Place, format: Format) -> Result<(), Failure> {
         let mut signals = Signals::listen()?;
-        let connection = place.connect().await?;
+        let board = place.connect().await?;
         let kill = CancellationToken::new();
         let limits = Limits {
             concurrency: self.concurrency.into(),
@@ -71,14 +71,14 @@ impl Run {
             stop: CancellationToken::new(),
         };
         let worker = Arc::new(Worker {
-            board: connection.board.clone(),
+            board: board.clone(),
             who: self.who.unwrap_or_else(this_process),
             template: Template::new(self.command)?,
             kill: kill.clone(),
             format,
         });
         let stop = limits.stop.clone();
-        let mut jobs = pin!(work(&connection, limits, |job| {
+        let mut jobs = pin!(work(&board, limits, |job| {
             let worker = Arc::clone(&worker);
             async move { worker.attempt(job).await }
         }));
@@ -96,7 +96,7 @@ impl Run {
                 }
             }
         };
-        connection.board.close().await;
+        board.close().await;
         done
     }
 }
