@@ -50,13 +50,7 @@ impl Verb for Consume {
     }
 
     fn outcome(&self, response: &TxnResponse) -> Result<Self::Outcome, Malformed> {
-        if response.succeeded {
-            return Ok(Ok(response.header.revision));
-        }
-        match self.hold.check(response)? {
-            Ok(()) => Err(Malformed),
-            Err(not_held) => Ok(Err(not_held)),
-        }
+        self.hold.outcome(response)
     }
 
     fn probe(&self) -> Vec<RangeRequest> {

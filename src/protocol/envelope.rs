@@ -12,7 +12,7 @@ use super::{
     verb::{Malformed, create_revision, read_of},
 };
 use crate::store::{
-    Compare, Key, LeaseId, Op, OpResponse, RangeRequest, RangeResponse, Revision, Txn, TxnResponse,
+    Compare, Key, LeaseId, Op, RangeRequest, RangeResponse, Revision, Txn, TxnResponse,
 };
 
 /// The guard of a session.
@@ -89,7 +89,7 @@ impl Guard {
         let ours = if response.succeeded {
             usize::from(receipt)
         } else {
-            let guard = create_or_moved(&response)?;
+            let guard = guard_in(&response)?;
             if guard != known {
                 return Ok(opened_by(guard));
             }
@@ -128,16 +128,9 @@ impl Guard {
     /// Takes the reads out of the answer to a fence or a look.
     pub(crate) fn reads(response: TxnResponse) -> Result<Opened<Vec<RangeResponse>>, Malformed> {
         if !response.succeeded {
-            return Ok(opened_by(create_or_moved(&response)?));
+            return Ok(opened_by(guard_in(&response)?));
         }
-        let reads = response
-            .responses
-            .into_iter()
-            .filter_map(|answer| match answer {
-                OpResponse::Range(read) => Some(read),
-                OpResponse::Put | OpResponse::Delete { .. } | OpResponse::Txn(_) => None,
-            });
-        Ok(Opened::Answer(reads.collect()))
+        Ok(Opened::Answer(response.into_reads()))
     }
 
     pub(crate) const fn session(&self) -> Uuid {
@@ -162,7 +155,7 @@ impl Guard {
 }
 
 /// Where the guard is, by the first read of an else branch; zero if it is nowhere.
-fn create_or_moved(response: &TxnResponse) -> Result<Revision, Malformed> {
+fn guard_in(response: &TxnResponse) -> Result<Revision, Malformed> {
     let guard = read_of(response, 0)?.first();
     Ok(guard.map_or(create_revision(None), |guard| guard.mod_revision))
 }

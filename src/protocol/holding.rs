@@ -37,6 +37,20 @@ impl Hold {
         Op::get(self.owner(keys))
     }
 
+    /// The outcome of a verb that compares nothing but this hold.
+    pub(super) fn outcome(
+        &self,
+        response: &TxnResponse,
+    ) -> Result<Result<Revision, NotHeld>, Malformed> {
+        if response.succeeded {
+            return Ok(Ok(response.header.revision));
+        }
+        match self.check(response)? {
+            Ok(()) => Err(Malformed),
+            Err(not_held) => Ok(Err(not_held)),
+        }
+    }
+
     /// Whether the else branch's first read shows this hold; else who holds the job now.
     pub(super) fn check(&self, response: &TxnResponse) -> Result<Result<(), NotHeld>, Malformed> {
         let owner = read_of(response, 0)?.first();

@@ -21,10 +21,7 @@ use super::{
 use crate::{
     protocol::verb::{Evidence, Receipt},
     random::Random,
-    store::{
-        ErrorKind, LeaseId, Op, OpResponse, RangeRequest, RangeResponse, Result, Revision, Store,
-        Txn,
-    },
+    store::{ErrorKind, LeaseId, Op, RangeRequest, RangeResponse, Result, Revision, Store, Txn},
 };
 
 /// How long a lease is tried to be revoked: as long as etcd may be out of reach for the outcome of
@@ -136,12 +133,5 @@ async fn ask_after_the_end(member: Order, store: &dyn Store, random: Random) {
 async fn look(probe: &[RangeRequest], store: &dyn Store) -> Result<(Revision, Vec<RangeResponse>)> {
     let reads = probe.iter().cloned().map(Op::Range);
     let response = store.txn(Txn::new().then(reads)).await?;
-    let reads = response
-        .responses
-        .into_iter()
-        .filter_map(|answer| match answer {
-            OpResponse::Range(read) => Some(read),
-            OpResponse::Put | OpResponse::Delete { .. } | OpResponse::Txn(_) => None,
-        });
-    Ok((response.header.revision, reads.collect()))
+    Ok((response.header.revision, response.into_reads()))
 }

@@ -360,6 +360,17 @@ pub struct TxnResponse {
     pub responses: Vec<OpResponse>,
 }
 
+impl TxnResponse {
+    /// The answers to the reads, in their order; the others are left out.
+    pub fn into_reads(self) -> Vec<RangeResponse> {
+        let read = |answer| match answer {
+            OpResponse::Range(read) => Some(read),
+            OpResponse::Put | OpResponse::Delete { .. } | OpResponse::Txn(_) => None,
+        };
+        self.responses.into_iter().filter_map(read).collect()
+    }
+}
+
 /// The answer to one [`Op`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "one for each operation")]

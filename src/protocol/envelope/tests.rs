@@ -168,7 +168,11 @@ fn member_finds_its_own_answers_and_no_others() {
         let (_, Opened::Answer(answer)) = holds.open(receipt) else {
             panic!("receipt: {receipt}");
         };
-        assert_eq!(answer.responses, [OpResponse::Put], "receipt: {receipt}");
+        assert_eq!(
+            answer.responses,
+            [crate::store::OpResponse::Put],
+            "receipt: {receipt}"
+        );
         let (_, Opened::Answer(answer)) = does_not_hold.open(receipt) else {
             panic!("receipt: {receipt}");
         };
