@@ -354,10 +354,12 @@ async fn bad_input_is_refused(store: Arc<dyn Store>) {
         assert_eq!(bad.build().unwrap_err().kind(), ErrorKind::Invalid);
     }
     let board = board(&store).await;
+    let deep = (0..200).fold(json!(1), |deep, _| json!([deep]));
     for bad in [
         NewJob::new(""),
         NewJob::new("n".repeat(256)),
         NewJob::new("n").details(json!([1])),
+        NewJob::new("n").details(json!({"deep": deep})),
         NewJob::new("n").details(json!({"x": "y".repeat(1 << 20)})),
     ] {
         assert_eq!(

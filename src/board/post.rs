@@ -9,8 +9,9 @@ use uuid::Uuid;
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
+        keys::JobId,
         limits::{MAX_POSTING, check_length, check_name},
-        posting::NewPosting,
+        posting::{NewPosting, Posting},
         priority::JobPriority,
     },
 };
@@ -64,21 +65,21 @@ impl NewJob {
         }
         let details = to_raw_value(&self.details)
             .map_err(|error| Error::new(ErrorKind::Invalid, doing, error.to_string()))?;
-        check_length(
-            doing,
-            "the posting",
-            details.get().len() + self.name.len(),
-            MAX_POSTING,
-        )?;
         let Self { name, priority, .. } = self;
-        Ok(NewPosting {
+        let posting = NewPosting {
             uuid,
             name,
             priority,
             created_on,
             details,
             book: None,
-        })
+        };
+        // With the longest number. What nobody could read must not come onto the board.
+        let record = posting.record(JobId::MAX);
+        check_length(doing, "the posting", record.len(), MAX_POSTING)?;
+        Posting::read(record)
+            .map_err(|why| Error::new(ErrorKind::Invalid, doing, why.to_string()))?;
+        Ok(posting)
     }
 }
 

@@ -23,6 +23,9 @@ const MAX_SEGMENTS: usize = 8;
 pub struct JobId(NonZeroU64);
 
 impl JobId {
+    /// The highest number.
+    pub(crate) const MAX: Self = Self(NonZeroU64::MAX);
+
     /// The job with this number; `None` for zero, which no job has.
     pub const fn new(number: u64) -> Option<Self> {
         match NonZeroU64::new(number) {

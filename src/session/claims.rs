@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    protocol::{keys::JobId, owner::ClaimMark},
+    protocol::{holding::Hold, keys::JobId, owner::ClaimMark, state::StateRecord},
     store::Revision,
 };
 
@@ -62,8 +62,10 @@ enum Standing {
     /// Sent, or about to be. Every owner key of the job up to `ended` is over.
     Pending { claim: Uuid, ended: Revision },
     Held {
-        token: Revision,
+        hold: Hold,
         lost: CancellationToken,
+        /// The job's state if the claim is given back as if it had not been made.
+        back: StateRecord,
     },
     /// Settled at a revision that the board's view has not been seen to reach.
     Settled { at: Revision },
@@ -117,21 +119,19 @@ impl Claims {
     }
 
     /// Enters a claim that was made, and gives what fires when it is lost. If its owner key has
-    /// been seen to end already, it is born lost.
-    pub(super) fn hold(&self, job: JobId, token: Revision) -> CancellationToken {
+    /// been seen to end already, it is born lost. `back` is the job's state if it is given back.
+    pub(super) fn hold(&self, hold: Hold, back: StateRecord) -> CancellationToken {
         let lost = self.lost.child_token();
         let mut rows = self.lock();
-        let row = rows.entry(job).or_default();
+        let row = rows.entry(hold.job).or_default();
         if let Some(Standing::Pending { ended, .. }) = row.claim
-            && token <= ended
+            && hold.token <= ended
         {
             row.claim = None;
             lost.cancel();
         } else {
-            row.claim = Some(Standing::Held {
-                token,
-                lost: lost.clone(),
-            });
+            let lost = lost.clone();
+            row.claim = Some(Standing::Held { hold, lost, back });
         }
         lost
     }
@@ -148,11 +148,16 @@ impl Claims {
         }
     }
 
-    /// Whether the job is held by this token.
-    pub(super) fn holds(&self, job: JobId, token: Revision) -> bool {
+    /// The claim of the job by this token, if it is held, and the job's state if it is given back.
+    pub(super) fn held(&self, job: JobId, token: Revision) -> Option<(Hold, StateRecord)> {
         let rows = self.lock();
-        let standing = rows.get(&job).and_then(|row| row.claim.as_ref());
-        matches!(standing, Some(Standing::Held { token: held, .. }) if *held == token)
+        let held = rows.get(&job)?.held()?;
+        (held.0.token == token).then_some(held)
+    }
+
+    /// All that is held.
+    pub(super) fn all_held(&self) -> Vec<(Hold, StateRecord)> {
+        self.lock().values().filter_map(Row::held).collect()
     }
 
     fn end(
@@ -164,7 +169,7 @@ impl Claims {
         let mut rows = self.lock();
         let row = rows.get_mut(&job)?;
         let lost = match &row.claim {
-            Some(Standing::Held { token: held, lost }) if *held == token => lost.clone(),
+            Some(Standing::Held { hold, lost, .. }) if hold.token == token => lost.clone(),
             _ => return None,
         };
         row.claim = next();
@@ -193,8 +198,8 @@ impl Claims {
                     None
                 }
             },
-            Some(Standing::Held { token, lost }) => {
-                let token = *token;
+            Some(Standing::Held { hold, lost, .. }) => {
+                let token = hold.token;
                 if sighting.at >= token && sighting.owner.is_none_or(|(seen, _)| seen != token) {
                     lost.cancel();
                     row.claim = None;
@@ -231,6 +236,15 @@ impl Claims {
     }
 }
 
+impl Row {
+    fn held(&self) -> Option<(Hold, StateRecord)> {
+        match &self.claim {
+            Some(Standing::Held { hold, back, .. }) => Some((*hold, back.clone())),
+            None | Some(Standing::Pending { .. } | Standing::Settled { .. }) => None,
+        }
+    }
+}
+
 /// Drops the row of a job about which there is nothing to know, and which nobody waits for.
 fn tidy(rows: &mut BTreeMap<JobId, Row>, job: JobId) {
     if rows
@@ -260,6 +274,17 @@ mod tests {
         Arc::new(Claims::new(SESSION, CancellationToken::new()))
     }
 
+    fn hold(claims: &Claims, token: u64) -> CancellationToken {
+        let (job, posted, token) = (job(), revision(1), revision(token));
+        let hold = Hold {
+            job,
+            posted,
+            token,
+            claim: Some(CLAIM),
+        };
+        claims.hold(hold, StateRecord::default())
+    }
+
     fn nobody(at: u64) -> Sighting {
         Sighting {
             at: revision(at),
@@ -279,7 +304,7 @@ mod tests {
     fn claim_is_held_until_its_owner_key_is_seen_to_end() {
         let claims = setup();
         claims.begin(job(), CLAIM);
-        let lost = claims.hold(job(), revision(10));
+        let lost = hold(&claims, 10);
         assert_eq!(claims.see(job(), owner(10, 10, SESSION, CLAIM)), None);
         assert!(!lost.is_cancelled());
         assert_eq!(claims.see(job(), nobody(11)), None);
@@ -291,7 +316,7 @@ mod tests {
     fn view_from_before_the_claim_does_not_end_it() {
         let claims = setup();
         claims.begin(job(), CLAIM);
-        let lost = claims.hold(job(), revision(10));
+        let lost = hold(&claims, 10);
         claims.see(job(), owner(8, 8, Uuid::from_u128(9), CLAIM));
         claims.see(job(), nobody(9));
         assert!(!lost.is_cancelled());
@@ -301,7 +326,7 @@ mod tests {
     fn owner_key_of_another_ends_the_claim() {
         let claims = setup();
         claims.begin(job(), CLAIM);
-        let lost = claims.hold(job(), revision(10));
+        let lost = hold(&claims, 10);
         claims.see(job(), owner(12, 12, Uuid::from_u128(9), Uuid::from_u128(8)));
         assert!(lost.is_cancelled());
     }
@@ -312,8 +337,8 @@ mod tests {
         claims.begin(job(), CLAIM);
         assert_eq!(claims.see(job(), owner(10, 10, SESSION, CLAIM)), None);
         claims.see(job(), nobody(11));
-        assert!(claims.hold(job(), revision(10)).is_cancelled());
-        assert!(!claims.hold(job(), revision(12)).is_cancelled());
+        assert!(hold(&claims, 10).is_cancelled());
+        assert!(!hold(&claims, 12).is_cancelled());
     }
 
     #[test]
@@ -332,7 +357,7 @@ mod tests {
     fn late_view_of_a_settled_claim_is_not_taken_for_a_stray() {
         let claims = setup();
         claims.begin(job(), CLAIM);
-        let lost = claims.hold(job(), revision(10));
+        let lost = hold(&claims, 10);
         claims.settle(job(), revision(10), revision(13));
         assert_eq!(claims.see(job(), owner(10, 10, SESSION, CLAIM)), None);
         assert_eq!(claims.see(job(), nobody(13)), None);
@@ -343,10 +368,10 @@ mod tests {
     fn refused_second_claim_leaves_the_first_as_it_is() {
         let claims = setup();
         claims.begin(job(), CLAIM);
-        claims.hold(job(), revision(10));
+        hold(&claims, 10);
         claims.begin(job(), Uuid::from_u128(3));
         claims.refuse(job());
-        assert!(claims.holds(job(), revision(10)));
+        assert!(claims.held(job(), revision(10)).is_some());
     }
 
     #[test]
@@ -354,7 +379,7 @@ mod tests {
         let session = CancellationToken::new();
         let claims = Claims::new(SESSION, session.clone());
         claims.begin(job(), CLAIM);
-        let lost = claims.hold(job(), revision(10));
+        let lost = hold(&claims, 10);
         session.cancel();
         assert!(lost.is_cancelled());
     }

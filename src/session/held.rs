@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures::future::join_all;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -36,7 +37,6 @@ pub(crate) struct Held {
     session: Arc<Session>,
     hold: Hold,
     lost: CancellationToken,
-    before: StateRecord,
     state: StateRecord,
 }
 
@@ -95,7 +95,8 @@ impl Session {
             now,
         };
         let verb = Claim::new(&self.keys, &self.guard, &of);
-        let (before, state) = (seen.record.clone(), verb.next_state().clone());
+        let state = verb.next_state().clone();
+        let back = state.returned(&seen.record);
         self.claims.begin(job, claim);
         let pending = Pending {
             claims: Arc::clone(&self.claims),
@@ -107,18 +108,17 @@ impl Session {
         let then = move |outcome: Result<Result<Revision, ClaimRefusal>, WriteError>| {
             let answer = outcome.map(|outcome| {
                 outcome.map(|token| {
-                    let lost = pending.claims.hold(job, token);
                     let hold = Hold {
                         job,
                         posted,
                         token,
                         claim: Some(claim),
                     };
+                    let lost = pending.claims.hold(hold, back);
                     Held {
                         session,
                         hold,
                         lost,
-                        before,
                         state,
                     }
                 })
@@ -188,7 +188,8 @@ impl Session {
                 token,
                 claim,
             };
-            self.give_back(hold, state.map(StateRecord::unclaimed), |_| true);
+            let state = state.map(StateRecord::unclaimed).unwrap_or_default();
+            self.spawn_give_back(hold, Some(state));
         }
     }
 
@@ -200,29 +201,44 @@ impl Session {
             })
     }
 
-    /// Gives a job back, in a task of the session's own, if `still` says so when its turn comes.
-    fn give_back(
-        self: &Arc<Self>,
-        hold: Hold,
-        state: Option<StateRecord>,
-        still: impl FnOnce(&Self) -> bool + Send + 'static,
-    ) {
+    /// Gives back all that is held, as if it had not been claimed, as far as that can be done until
+    /// `deadline`.
+    pub(super) async fn give_all_back(&self, deadline: Instant) {
+        let held = self.claims.all_held();
+        let giving = held
+            .iter()
+            .map(|(hold, _)| self.give_back(*hold, None, deadline));
+        join_all(giving).await;
+    }
+
+    /// Gives a job back. Without a `state` it must still be held, and is given back as if it had
+    /// not been claimed.
+    async fn give_back(&self, hold: Hold, state: Option<StateRecord>, deadline: Instant) {
+        let Ok(turn) = self.turn(hold.job, deadline).await else {
+            return;
+        };
+        let state = match state {
+            Some(state) => Some(state),
+            // It may have been settled while this waited for its turn.
+            None => match self.claims.held(hold.job, hold.token) {
+                Some((_, back)) => Some(back),
+                None => return,
+            },
+        };
+        let verb = Abandon::new(&self.keys, hold, state);
+        let given = self
+            .settle_in_turn(turn, hold.job, hold.token, verb, deadline)
+            .await;
+        tracing::debug!(job = %hold.job, ?given, "given back");
+    }
+
+    /// Gives a job back in a task of the session's own; needs no runtime where it is called.
+    fn spawn_give_back(self: &Arc<Self>, hold: Hold, state: Option<StateRecord>) {
         let session = Arc::clone(self);
         let giving_back = async move {
             let deadline = Instant::now() + session.settings.deadline;
-            let Ok(turn) = session.turn(hold.job, deadline).await else {
-                return;
-            };
-            if !still(&session) {
-                return;
-            }
-            let verb = Abandon::new(&session.keys, hold, state);
-            let given = session
-                .settle_in_turn(turn, hold.job, hold.token, verb, deadline)
-                .await;
-            tracing::debug!(job = %hold.job, ?given, "given back");
+            session.give_back(hold, state, deadline).await;
         };
-        // Needs no room on the caller's stack, and no runtime where it is called.
         self.tasks.spawn_on(giving_back, &self.runtime);
     }
 }
@@ -256,11 +272,13 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.session.claims.holds(self.hold.job, self.hold.token) {
-            let Hold { job, token, .. } = self.hold;
-            let state = self.state.returned(&self.before);
-            let still = move |session: &Session| session.claims.holds(job, token);
-            self.session.give_back(self.hold, Some(state), still);
+        if self
+            .session
+            .claims
+            .held(self.hold.job, self.hold.token)
+            .is_some()
+        {
+            self.session.spawn_give_back(self.hold, None);
         }
     }
 }

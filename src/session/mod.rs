@@ -143,7 +143,11 @@ impl Session {
             random.clone(),
         );
         let tasks = TaskTracker::new();
-        tasks.spawn(writing);
+        let end = EndOfWriting(Arc::clone(&life));
+        tasks.spawn(async move {
+            let _end = end;
+            writing.await;
+        });
         let keeper = Arc::clone(&life);
         tasks.spawn(async move { keeper.keep().await });
         tracing::debug!(session = %guard.session(), lease = %lease.id, "session opened");
@@ -160,9 +164,10 @@ impl Session {
         }))
     }
 
-    /// Ends the session: everything it holds is free once its lease is revoked. Waits for that
-    /// until `deadline`; true if it was done by then.
+    /// Ends the session: gives back what it holds, as if it had not been claimed, and revokes the
+    /// lease. Waits for that until `deadline`; true if it was done by then.
     pub(crate) async fn close(&self, deadline: Instant) -> bool {
+        self.give_all_back(deadline).await;
         self.life.lose(Loss::Closed);
         self.tasks.close();
         timeout_at(deadline, self.tasks.wait()).await.is_ok()
@@ -195,6 +200,15 @@ impl Session {
     /// The jobs of which it knows something.
     pub(crate) fn jobs(&self) -> Vec<JobId> {
         self.claims.jobs()
+    }
+}
+
+/// Without its writer a session is over, however that ended.
+struct EndOfWriting(Arc<Life>);
+
+impl Drop for EndOfWriting {
+    fn drop(&mut self) {
+        self.0.lose(Loss::Closed);
     }
 }
 

@@ -382,11 +382,13 @@ async fn session_whose_lease_is_revoked_loses_its_claims_and_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closed_session_frees_what_it_held_at_once() {
+async fn closed_session_gives_back_what_it_held_and_burns_no_attempt() {
     let board = setup().await;
     let posted = board.post().await;
     let held = board.claim(posted).await;
     assert!(board.session.close(deadline()).await);
     assert_eq!(board.part(JobPart::Owner).await, None);
     assert!(held.lost().is_cancelled());
+    let state = board.state().await;
+    assert_eq!((state.attempts, state.unsettled), (0, 0));
 }
