@@ -1,5 +1,4 @@
 //! What a user does with a board, on the store in memory and on real etcd.
-#![cfg(all(feature = "testing", feature = "etcd"))]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -3,7 +3,6 @@
 //! The stores in memory run on paused time, so that no lease takes real seconds. Each test has a
 //! store of its own. On a server that tests share, a `shared` law needs a prefix that no other run
 //! used, and an `alone` law must not run beside any other.
-#![cfg(feature = "testing")]
 
 use std::sync::Arc;
 
