@@ -1,4 +1,55 @@
-//! A job board on etcd.
+//! A job board on etcd: anyone posts jobs, clustered services claim them, and exactly one owner holds
+//! a job. When the owner dies its lease ends, and the job is claimable again within seconds; a stale
+//! owner can change nothing; every call ends in a definite answer.
+//!
+//! # A first look
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> jobboard::Result<()> {
+//! use jobboard::{JobBoard, JobPriority, NewJob, store::Memory};
+//! use serde_json::json;
+//!
+//! // On etcd: `.store(Etcd::connect(["http://127.0.0.1:2379"]).await?)`
+//! let board = JobBoard::builder("images").store(Memory::new()).connect().await?;
+//!
+//! let new = NewJob::new("thumbnail").details(json!({"file": "a.png"}));
+//! let job = board.post(new.priority(JobPriority::High)).await?;
+//!
+//! for job in board.fresh_jobs().await?.only_unclaimed() {
+//!     println!("{job}"); // in order, live, no request per job
+//! }
+//!
+//! let claim = board.claim(&job, "worker-7").await?;
+//! tokio::select! {
+//!     () = async { /* make the thumbnail */ } => { claim.consume().await?; }
+//!     () = claim.lost() => {} // somebody else has it now
+//! }
+//! board.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What can be relied on
+//! - At most one owner holds a job. A claim is over when its session's lease ends, when its owner
+//!   gives it up, or when the board is closed; [`Claim::lost`] tells.
+//! - What an owner of the past sends changes nothing: every write compares the session's guard, and
+//!   every verb of a claim its [token](Claim::token).
+//! - A call ends within its [deadline](JobBoardBuilder::deadline) with what is true: it happened, it
+//!   did not and never will, or, only when etcd stays out of reach, [`ErrorKind::Unknown`].
+//! - A job is consumed once, or is on the board, or in the trash.
+//!
+//! # What can not
+//! - That a job's effects outside of etcd happen once: an owner can be paused between its last look
+//!   at the claim and what it does. Hand the token on to where that matters.
+//! - Anything against clients that do not keep these rules: TaskFlow's own consume and abandon read,
+//!   then delete, unfenced.
+//! - Strict priority: as long as urgent jobs keep coming, the others wait.
+//!
+//! # Features
+//! `etcd` (default; its build needs `protoc`), `tls` (default), `cli` (the command `jobboard`),
+//! `testing` ([`store`]'s conformance and an etcd of one's own for tests).
+//!
+//! What lies in etcd is told in [`docs::keyspace`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod board;
@@ -6,6 +57,7 @@ mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
+pub mod docs;
 mod error;
 #[cfg(any(feature = "testing", feature = "cli"))]
 mod local_etcd;
