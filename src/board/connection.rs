@@ -130,13 +130,15 @@ fn tell_sessions(pool: &Pool, applied: &Applied<'_>) {
                 at: change.revision,
                 owner,
             };
-            let entry = applied.changes.iter().find(|job| job.job() == change.job);
-            let entry = entry.map(|change| &change.entry);
-            let posted = entry.map_or(Revision::ZERO, |entry| entry.posted);
-            let state = entry
-                .and_then(|entry| entry.state())
-                .map(|state| &state.record);
-            session.see(change.job, posted, sighting, state);
+            if let Some(stray) = session.see(change.job, sighting) {
+                let entry = applied
+                    .changes
+                    .iter()
+                    .rev()
+                    .find(|it| it.job() == stray.job);
+                let state = entry.and_then(|change| change.entry.state());
+                session.give_back_stray(stray, state.map(|state| &state.record));
+            }
         }
         if applied.origin != Origin::Watched {
             // A list names every job that has an owner: all others have none.
@@ -146,11 +148,13 @@ fn tell_sessions(pool: &Pool, applied: &Applied<'_>) {
                 .into_iter()
                 .filter(|job| !named.contains(job))
             {
-                let nobody = Sighting {
-                    at: applied.revision,
-                    owner: None,
-                };
-                session.see(job, Revision::ZERO, nobody, None);
+                session.see(
+                    job,
+                    Sighting {
+                        at: applied.revision,
+                        owner: None,
+                    },
+                );
             }
         }
     }

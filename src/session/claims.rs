@@ -1,8 +1,8 @@
 //! What a session holds, and what it is about to: the table of its claims.
 //!
-//! A claim stands here before it is sent. So whatever the board shows of an owner key of this
+//! A claim stands here before it is sent. So whatever the board's view shows of an owner key of this
 //! session can be judged: it belongs to a claim, to one under way, to one that was settled and that
-//! the board's view has not caught up with, or to nobody, and then it is given back.
+//! the view has not caught up with, or to nobody, and then it is given back.
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::held::Ending;
 use crate::{
     protocol::{holding::Hold, keys::JobId, owner::ClaimMark, state::StateRecord},
     store::Revision,
@@ -25,6 +26,21 @@ pub(crate) struct Sighting {
     pub(crate) at: Revision,
     /// The owner key that was there: its token, and the claim that it names.
     pub(crate) owner: Option<(Revision, Option<ClaimMark>)>,
+}
+
+impl Sighting {
+    /// Whether it shows that the owner key of `token` has ended.
+    fn ends(&self, token: Revision) -> bool {
+        self.at >= token && self.owner.is_none_or(|(seen, _)| seen != token)
+    }
+}
+
+/// An owner key of this session that belongs to nothing it knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stray {
+    pub(crate) job: JobId,
+    pub(crate) token: Revision,
+    pub(crate) claim: Uuid,
 }
 
 /// The right to send a verb for a job: a session has one verb under way for each job. Let go when
@@ -54,21 +70,34 @@ pub(crate) struct Claims {
 #[derive(Debug, Default)]
 struct Row {
     turn: Arc<tokio::sync::Mutex<()>>,
-    claim: Option<Standing>,
+    pending: Option<Pending>,
+    standing: Option<Standing>,
 }
 
+/// A claim that was sent, or is about to be.
+#[derive(Debug)]
+struct Pending {
+    claim: Uuid,
+    /// Every other owner key of the job up to this revision has been seen to be over, and this
+    /// claim's too if it is not the one that was seen.
+    ended: Revision,
+}
+
+/// The last claim that was made.
 #[derive(Debug)]
 enum Standing {
-    /// Sent, or about to be. Every owner key of the job up to `ended` is over.
-    Pending { claim: Uuid, ended: Revision },
     Held {
         hold: Hold,
         lost: CancellationToken,
         /// The job's state if the claim is given back as if it had not been made.
         back: StateRecord,
+        /// A verb that can end it is under way: its answer tells why the owner key ended.
+        settling: bool,
+        /// The owner key has been seen to end while that verb was under way.
+        gone: bool,
     },
-    /// Settled at a revision that the board's view has not been seen to reach.
-    Settled { at: Revision },
+    /// It was settled, and the view has not been seen to show that.
+    Settled { token: Revision },
 }
 
 impl Claims {
@@ -94,26 +123,20 @@ impl Claims {
         turn
     }
 
-    /// Enters a claim that is about to be sent. A claim of the job that is held stays as it is:
-    /// then this one is going to be refused, unless that one ends meanwhile.
+    /// Enters a claim that is about to be sent.
     pub(super) fn begin(&self, job: JobId, claim: Uuid) {
-        let mut rows = self.lock();
-        let row = rows.entry(job).or_default();
-        if !matches!(row.claim, Some(Standing::Held { .. })) {
-            row.claim = Some(Standing::Pending {
-                claim,
-                ended: Revision::ZERO,
-            });
-        }
+        let pending = Pending {
+            claim,
+            ended: Revision::ZERO,
+        };
+        self.lock().entry(job).or_default().pending = Some(pending);
     }
 
-    /// Takes out a claim that has no answer, if that is how the job stands.
+    /// Takes out a claim that was about to be sent, if it has not been made.
     pub(super) fn refuse(&self, job: JobId) {
         let mut rows = self.lock();
-        if let Some(row) = rows.get_mut(&job)
-            && matches!(row.claim, Some(Standing::Pending { .. }))
-        {
-            row.claim = None;
+        if let Some(row) = rows.get_mut(&job) {
+            row.pending = None;
         }
         tidy(&mut rows, job);
     }
@@ -122,30 +145,69 @@ impl Claims {
     /// been seen to end already, it is born lost. `back` is the job's state if it is given back.
     pub(super) fn hold(&self, hold: Hold, back: StateRecord) -> CancellationToken {
         let lost = self.lost.child_token();
-        let mut rows = self.lock();
-        let row = rows.entry(hold.job).or_default();
-        if let Some(Standing::Pending { ended, .. }) = row.claim
-            && hold.token <= ended
-        {
-            row.claim = None;
-            lost.cancel();
-        } else {
-            let lost = lost.clone();
-            row.claim = Some(Standing::Held { hold, lost, back });
-        }
+        let over = {
+            let mut rows = self.lock();
+            let row = rows.entry(hold.job).or_default();
+            let pending = row.pending.take();
+            if pending.is_some_and(|pending| hold.token <= pending.ended) {
+                Some(lost.clone())
+            } else {
+                let lost = lost.clone();
+                let held = Standing::Held {
+                    hold,
+                    lost,
+                    back,
+                    settling: false,
+                    gone: false,
+                };
+                row.standing.replace(held).and_then(Standing::into_lost)
+            }
+        };
+        fire(over);
         lost
     }
 
-    /// Takes out a claim that its owner settled at a revision.
-    pub(super) fn settle(&self, job: JobId, token: Revision, at: Revision) {
-        self.end(job, token, || Some(Standing::Settled { at }));
+    /// Notes that a verb that can end a claim is under way.
+    pub(super) fn begin_to_settle(&self, job: JobId, token: Revision) {
+        let mut rows = self.lock();
+        let standing = rows.get_mut(&job).and_then(|row| row.standing.as_mut());
+        if let Some(Standing::Held { hold, settling, .. }) = standing
+            && hold.token == token
+        {
+            *settling = true;
+        }
     }
 
-    /// Takes out a claim that turned out to be over, and fires its loss.
-    pub(super) fn lose(&self, job: JobId, token: Revision) {
-        if let Some(lost) = self.end(job, token, || None) {
-            lost.cancel();
-        }
+    /// Notes what became of a claim by such a verb; `None` if that is not known.
+    pub(super) fn settle(&self, job: JobId, token: Revision, ending: Option<Ending>) {
+        let over = {
+            let mut rows = self.lock();
+            let Some(row) = rows.get_mut(&job) else {
+                return;
+            };
+            let Some(Standing::Held {
+                hold,
+                settling,
+                gone,
+                ..
+            }) = &mut row.standing
+            else {
+                return;
+            };
+            if hold.token != token {
+                return;
+            }
+            *settling = false;
+            let next = match (ending, *gone) {
+                (None | Some(Ending::Stands), false) => return,
+                (Some(Ending::Settled), false) => Some(Standing::Settled { token }),
+                (_, true) | (Some(Ending::Lost), false) => None,
+            };
+            let over = std::mem::replace(&mut row.standing, next).and_then(Standing::into_lost);
+            tidy(&mut rows, job);
+            over
+        };
+        fire(over);
     }
 
     /// The claim of the job by this token, if it is held, and the job's state if it is given back.
@@ -155,82 +217,60 @@ impl Claims {
         (held.0.token == token).then_some(held)
     }
 
-    /// All that is held.
-    pub(super) fn all_held(&self) -> Vec<(Hold, StateRecord)> {
-        self.lock().values().filter_map(Row::held).collect()
-    }
-
-    fn end(
-        &self,
-        job: JobId,
-        token: Revision,
-        next: impl FnOnce() -> Option<Standing>,
-    ) -> Option<CancellationToken> {
-        let mut rows = self.lock();
-        let row = rows.get_mut(&job)?;
-        let lost = match &row.claim {
-            Some(Standing::Held { hold, lost, .. }) if hold.token == token => lost.clone(),
-            _ => return None,
+    /// Tells the holders of all claims that they are over, and gives the claims, which are still to
+    /// be given back.
+    pub(super) fn lose_all(&self) -> Vec<(Hold, StateRecord)> {
+        let (held, over): (Vec<_>, Vec<_>) = {
+            let rows = self.lock();
+            let held = rows
+                .values()
+                .filter_map(|row| Some((row.held()?, row.lost()?)));
+            held.unzip()
         };
-        row.claim = next();
-        tidy(&mut rows, job);
-        Some(lost)
+        fire(over);
+        held
     }
 
-    /// Judges what the board's view shows of a job's owner key. Gives the token of a key that is of
-    /// this session and belongs to nothing it knows of: it must be given back.
-    pub(crate) fn see(&self, job: JobId, sighting: Sighting) -> Option<Revision> {
-        let ours = sighting
-            .owner
-            .and_then(|(token, mark)| Some((token, mark?)))
-            .filter(|(_, mark)| mark.session == self.session);
+    /// Judges what the board's view shows of a job's owner key.
+    pub(super) fn see(&self, job: JobId, sighting: Sighting) -> Option<Stray> {
+        let ours = sighting.owner.and_then(|(token, mark)| {
+            let mark = mark.filter(|mark| mark.session == self.session)?;
+            Some(Stray {
+                job,
+                token,
+                claim: mark.claim,
+            })
+        });
         let mut rows = self.lock();
         let Some(row) = rows.get_mut(&job) else {
-            return ours.map(|(token, _)| token);
+            return ours;
         };
-        let orphan = match &mut row.claim {
-            None => ours.map(|(token, _)| token),
-            Some(Standing::Pending { claim, ended }) => match ours {
-                Some((_, mark)) if mark.claim == *claim => None,
-                Some((token, _)) => Some(token),
-                None => {
-                    *ended = sighting.at.max(*ended);
-                    None
-                }
-            },
-            Some(Standing::Held { hold, lost, .. }) => {
-                let token = hold.token;
-                if sighting.at >= token && sighting.owner.is_none_or(|(seen, _)| seen != token) {
-                    lost.cancel();
-                    row.claim = None;
-                }
-                None
-            }
-            Some(Standing::Settled { at }) => {
-                if sighting.at < *at {
-                    None
-                } else {
-                    row.claim = None;
-                    ours.map(|(token, _)| token)
-                }
-            }
-        };
+        let stray = ours.filter(|ours| !row.knows(ours));
+        if let Some(pending) = &mut row.pending
+            && ours.is_none_or(|ours| ours.claim != pending.claim)
+        {
+            pending.ended = sighting.at.max(pending.ended);
+        }
+        let over = row.see(&sighting);
         tidy(&mut rows, job);
-        orphan
+        drop(rows);
+        fire(over);
+        stray
     }
 
     /// The jobs that have a row: what must be looked at again after the board's view was made anew.
-    pub(crate) fn jobs(&self) -> Vec<JobId> {
+    pub(super) fn jobs(&self) -> Vec<JobId> {
         self.lock().keys().copied().collect()
     }
 
     /// How many claims are held or under way.
-    pub(crate) fn len(&self) -> usize {
-        let is_claim = |row: &&Row| !matches!(row.claim, None | Some(Standing::Settled { .. }));
+    pub(super) fn len(&self) -> usize {
+        let is_claim = |row: &&Row| row.pending.is_some() || row.held().is_some();
         self.lock().values().filter(is_claim).count()
     }
 
-    /// Held for a few instructions only, never across an await. No holder leaves it half changed.
+    /// Held for a few instructions only, never across an await, and not while a loss is told. No
+    /// holder leaves it half changed.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<JobId, Row>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -238,19 +278,79 @@ impl Claims {
 
 impl Row {
     fn held(&self) -> Option<(Hold, StateRecord)> {
-        match &self.claim {
+        match &self.standing {
             Some(Standing::Held { hold, back, .. }) => Some((*hold, back.clone())),
-            None | Some(Standing::Pending { .. } | Standing::Settled { .. }) => None,
+            None | Some(Standing::Settled { .. }) => None,
         }
+    }
+
+    fn lost(&self) -> Option<CancellationToken> {
+        match &self.standing {
+            Some(Standing::Held { lost, .. }) => Some(lost.clone()),
+            None | Some(Standing::Settled { .. }) => None,
+        }
+    }
+
+    /// Whether an owner key is that of the pending claim, of the last one, or of one before it.
+    fn knows(&self, key: &Stray) -> bool {
+        let last = match &self.standing {
+            Some(Standing::Held { hold, .. }) => hold.token,
+            Some(Standing::Settled { token }) => *token,
+            None => Revision::ZERO,
+        };
+        key.token <= last
+            || self
+                .pending
+                .as_ref()
+                .is_some_and(|it| it.claim == key.claim)
+    }
+
+    /// Takes in what the view shows of the last claim; gives what is to be fired if it is over.
+    fn see(&mut self, sighting: &Sighting) -> Option<CancellationToken> {
+        match &mut self.standing {
+            Some(Standing::Held {
+                hold,
+                settling: true,
+                gone,
+                ..
+            }) => {
+                *gone |= sighting.ends(hold.token);
+                None
+            }
+            Some(
+                Standing::Held {
+                    hold: Hold { token, .. },
+                    ..
+                }
+                | Standing::Settled { token },
+            ) if sighting.ends(*token) => self.standing.take().and_then(Standing::into_lost),
+            None | Some(_) => None,
+        }
+    }
+}
+
+impl Standing {
+    fn into_lost(self) -> Option<CancellationToken> {
+        match self {
+            Self::Held { lost, .. } => Some(lost),
+            Self::Settled { .. } => None,
+        }
+    }
+}
+
+/// Tells holders that their claims are over. Not under the lock: who is told can act at once.
+fn fire(over: impl IntoIterator<Item = CancellationToken>) {
+    for lost in over {
+        lost.cancel();
     }
 }
 
 /// Drops the row of a job about which there is nothing to know, and which nobody waits for.
 fn tidy(rows: &mut BTreeMap<JobId, Row>, job: JobId) {
-    if rows
-        .get(&job)
-        .is_some_and(|row| row.claim.is_none() && Arc::strong_count(&row.turn) == 1)
-    {
+    let idle = |row: &Row| {
+        row.pending.is_none() && row.standing.is_none() && Arc::strong_count(&row.turn) == 1
+    };
+    if rows.get(&job).is_some_and(idle) {
         rows.remove(&job);
     }
 }
@@ -345,9 +445,15 @@ mod tests {
     fn owner_key_of_this_session_that_belongs_to_nothing_is_to_be_given_back() {
         let claims = setup();
         let stray = owner(10, 10, SESSION, Uuid::from_u128(7));
-        assert_eq!(claims.see(job(), stray), Some(revision(10)));
+        assert_eq!(
+            claims.see(job(), stray).map(|stray| stray.token),
+            Some(revision(10))
+        );
         claims.begin(job(), CLAIM);
-        assert_eq!(claims.see(job(), stray), Some(revision(10)));
+        assert_eq!(
+            claims.see(job(), stray).map(|stray| stray.token),
+            Some(revision(10))
+        );
         let other = owner(10, 10, Uuid::from_u128(9), CLAIM);
         claims.refuse(job());
         assert_eq!(claims.see(job(), other), None);
@@ -358,10 +464,11 @@ mod tests {
         let claims = setup();
         claims.begin(job(), CLAIM);
         let lost = hold(&claims, 10);
-        claims.settle(job(), revision(10), revision(13));
+        claims.settle(job(), revision(10), Some(Ending::Settled));
+        assert!(lost.is_cancelled());
         assert_eq!(claims.see(job(), owner(10, 10, SESSION, CLAIM)), None);
         assert_eq!(claims.see(job(), nobody(13)), None);
-        assert!(claims.jobs().is_empty() && !lost.is_cancelled());
+        assert!(claims.jobs().is_empty());
     }
 
     #[test]
@@ -372,6 +479,50 @@ mod tests {
         claims.begin(job(), Uuid::from_u128(3));
         claims.refuse(job());
         assert!(claims.held(job(), revision(10)).is_some());
+    }
+
+    #[test]
+    fn end_of_the_key_is_judged_by_the_verb_that_is_under_way() {
+        let claims = setup();
+        for ending in [
+            Some(Ending::Settled),
+            Some(Ending::Lost),
+            Some(Ending::Stands),
+            None,
+        ] {
+            claims.begin(job(), CLAIM);
+            let lost = hold(&claims, 10);
+            claims.begin_to_settle(job(), revision(10));
+            claims.see(job(), nobody(11));
+            assert!(!lost.is_cancelled());
+            claims.settle(job(), revision(10), ending);
+            assert!(lost.is_cancelled());
+            assert!(claims.jobs().is_empty());
+        }
+    }
+
+    #[test]
+    fn claim_stands_if_its_verb_did_nothing() {
+        let claims = setup();
+        claims.begin(job(), CLAIM);
+        let lost = hold(&claims, 10);
+        claims.begin_to_settle(job(), revision(10));
+        claims.settle(job(), revision(10), None);
+        assert!(!lost.is_cancelled());
+        claims.see(job(), nobody(11));
+        assert!(lost.is_cancelled());
+    }
+
+    #[test]
+    fn later_claim_of_the_session_ends_the_one_before() {
+        let claims = setup();
+        claims.begin(job(), CLAIM);
+        let first = hold(&claims, 10);
+        claims.begin(job(), Uuid::from_u128(3));
+        let second = hold(&claims, 12);
+        assert!(first.is_cancelled() && !second.is_cancelled());
+        assert_eq!(claims.see(job(), owner(10, 10, SESSION, CLAIM)), None);
+        assert!(!second.is_cancelled());
     }
 
     #[test]

@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Session, WriteError,
-    claims::{Claims, Sighting, Turn},
-    writer,
+    backoff::Backoff,
+    claims::{Claims, Sighting, Stray, Turn},
 };
 use crate::{
     protocol::{
@@ -61,8 +58,8 @@ pub(crate) trait Settle: Verb {
 /// What became of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It was settled, at this revision.
-    Settled(Revision),
+    /// Its holder settled it.
+    Settled,
     /// It is over.
     Lost,
     /// It still stands.
@@ -104,31 +101,26 @@ impl Session {
             _turn: turn,
         };
         let session = Arc::clone(self);
-        let (tell, told) = oneshot::channel();
         let then = move |outcome: Result<Result<Revision, ClaimRefusal>, WriteError>| {
-            let answer = outcome.map(|outcome| {
-                outcome.map(|token| {
-                    let hold = Hold {
-                        job,
-                        posted,
-                        token,
-                        claim: Some(claim),
-                    };
-                    let lost = pending.claims.hold(hold, back);
-                    Held {
-                        session,
-                        hold,
-                        lost,
-                        state,
-                    }
-                })
-            });
-            drop(pending);
+            let hold = match outcome? {
+                Ok(token) => Hold {
+                    job,
+                    posted,
+                    token,
+                    claim: Some(claim),
+                },
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let lost = pending.claims.hold(hold, back);
             // If nobody listens any more, the job goes back as the answer is dropped.
-            _ = tell.send(answer);
+            Ok(Ok(Held {
+                session,
+                hold,
+                lost,
+                state,
+            }))
         };
-        let ticket = self.writer.hand_in(verb, deadline, then).await;
-        writer::wait(ticket, told, deadline).await
+        self.writer.write_then(verb, deadline, then).await
     }
 
     /// Sends a verb that can end a hold, and keeps the table of claims true.
@@ -152,45 +144,40 @@ impl Session {
         verb: V,
         deadline: Instant,
     ) -> Result<V::Outcome, WriteError> {
-        let claims = Arc::clone(&self.claims);
-        let (tell, told) = oneshot::channel();
-        let then = move |outcome: Result<V::Outcome, WriteError>| {
-            match outcome.as_ref().map(V::ending) {
-                Ok(Ending::Settled(at)) => claims.settle(job, token, at),
-                Ok(Ending::Lost) => claims.lose(job, token),
-                Ok(Ending::Stands) | Err(_) => {}
-            }
-            drop(turn);
-            _ = tell.send(outcome);
+        self.claims.begin_to_settle(job, token);
+        let settling = Settling {
+            claims: Arc::clone(&self.claims),
+            job,
+            token,
+            ending: None,
+            _turn: turn,
         };
-        let ticket = self.writer.hand_in(verb, deadline, then).await;
-        writer::wait(ticket, told, deadline).await
+        let then = move |outcome: Result<V::Outcome, WriteError>| {
+            let mut settling = settling;
+            settling.ending = outcome.as_ref().ok().map(V::ending);
+            outcome
+        };
+        self.writer.write_then(verb, deadline, then).await
     }
 
-    /// Judges what the board's view shows of a job's owner key. A key of this session that belongs
-    /// to no claim is given back; `state` is then the job's.
-    pub(crate) fn see(
-        self: &Arc<Self>,
-        job: JobId,
-        posted: Revision,
-        sighting: Sighting,
-        state: Option<&StateRecord>,
-    ) {
-        if let Some(token) = self.claims.see(job, sighting) {
-            tracing::warn!(%job, %token, "giving back a claim that nobody waits for");
-            let claim = sighting
-                .owner
-                .and_then(|(_, mark)| mark)
-                .map(|mark| mark.claim);
-            let hold = Hold {
-                job,
-                posted,
-                token,
-                claim,
-            };
-            let state = state.map(StateRecord::unclaimed).unwrap_or_default();
-            self.spawn_give_back(hold, Some(state));
-        }
+    /// Judges what the board's view shows of a job's owner key. Gives one of this session that
+    /// belongs to no claim: it is to be [given back](Self::give_back_stray).
+    pub(crate) fn see(&self, job: JobId, sighting: Sighting) -> Option<Stray> {
+        self.claims.see(job, sighting)
+    }
+
+    /// Gives back an owner key of this session that belongs to no claim. `state` is the job's, where
+    /// the view shows it.
+    pub(crate) fn give_back_stray(self: &Arc<Self>, stray: Stray, state: Option<&StateRecord>) {
+        let Stray { job, token, claim } = stray;
+        tracing::warn!(%job, %token, "giving back a claim that nobody waits for");
+        let hold = Hold {
+            job,
+            posted: Revision::ZERO,
+            token,
+            claim: Some(claim),
+        };
+        self.spawn_give_back(hold, GiveBack::Stray(state.map(StateRecord::unclaimed)));
     }
 
     async fn turn(&self, job: JobId, deadline: Instant) -> Result<Turn, WriteError> {
@@ -202,45 +189,68 @@ impl Session {
     }
 
     /// Gives back all that is held, as if it had not been claimed, as far as that can be done until
-    /// `deadline`.
+    /// `deadline`. Their holders are told first.
     pub(super) async fn give_all_back(&self, deadline: Instant) {
-        let held = self.claims.all_held();
+        let held = self.claims.lose_all();
         let giving = held
             .iter()
-            .map(|(hold, _)| self.give_back(*hold, None, deadline));
+            .map(|(hold, _)| self.give_back(*hold, &GiveBack::Held, deadline));
         join_all(giving).await;
     }
 
-    /// Gives a job back. Without a `state` it must still be held, and is given back as if it had
-    /// not been claimed.
-    async fn give_back(&self, hold: Hold, state: Option<StateRecord>, deadline: Instant) {
-        let Ok(turn) = self.turn(hold.job, deadline).await else {
-            return;
-        };
-        let state = match state {
-            Some(state) => Some(state),
+    /// Gives a job back; an error if that is to be tried again.
+    async fn give_back(
+        &self,
+        hold: Hold,
+        how: &GiveBack,
+        deadline: Instant,
+    ) -> Result<(), WriteError> {
+        let turn = self.turn(hold.job, deadline).await?;
+        let state = match how {
+            GiveBack::Stray(state) => state.clone(),
             // It may have been settled while this waited for its turn.
-            None => match self.claims.held(hold.job, hold.token) {
+            GiveBack::Held => match self.claims.held(hold.job, hold.token) {
                 Some((_, back)) => Some(back),
-                None => return,
+                None => return Ok(()),
             },
         };
         let verb = Abandon::new(&self.keys, hold, state);
-        let given = self
-            .settle_in_turn(turn, hold.job, hold.token, verb, deadline)
-            .await;
-        tracing::debug!(job = %hold.job, ?given, "given back");
+        self.settle_in_turn(turn, hold.job, hold.token, verb, deadline)
+            .await?
+            .ok();
+        Ok(())
     }
 
-    /// Gives a job back in a task of the session's own; needs no runtime where it is called.
-    fn spawn_give_back(self: &Arc<Self>, hold: Hold, state: Option<StateRecord>) {
+    /// Gives a job back in a task of the session's own, however often that must be tried, as long as
+    /// the session lives: only that keeps the job from others. Needs no runtime where it is called.
+    fn spawn_give_back(self: &Arc<Self>, hold: Hold, how: GiveBack) {
         let session = Arc::clone(self);
         let giving_back = async move {
-            let deadline = Instant::now() + session.settings.deadline;
-            session.give_back(hold, state, deadline).await;
+            let mut backoff = Backoff::new(session.random.clone());
+            while session.life.loss().is_none() {
+                let deadline = Instant::now() + session.settings.deadline;
+                match session.give_back(hold, &how, deadline).await {
+                    Ok(()) => return,
+                    Err(error) => tracing::debug!(job = %hold.job, %error, "not given back yet"),
+                }
+                backoff.fail();
+                tokio::select! {
+                    () = session.life.lost().cancelled() => return,
+                    () = backoff.wait() => {}
+                }
+            }
         };
         self.tasks.spawn_on(giving_back, &self.runtime);
     }
+}
+
+/// How a job is given back.
+#[derive(Debug)]
+enum GiveBack {
+    /// As if it had not been claimed, if it is still held.
+    Held,
+    /// It belongs to no claim; with this state, or the one that it has.
+    Stray(Option<StateRecord>),
 }
 
 impl Held {
@@ -278,7 +288,7 @@ impl Drop for Held {
             .held(self.hold.job, self.hold.token)
             .is_some()
         {
-            self.session.spawn_give_back(self.hold, None);
+            self.session.spawn_give_back(self.hold, GiveBack::Held);
         }
     }
 }
@@ -293,6 +303,21 @@ struct Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.claims.refuse(self.job);
+    }
+}
+
+/// A verb under way that can end a hold. Dropping it tells what became of the hold.
+struct Settling {
+    claims: Arc<Claims>,
+    job: JobId,
+    token: Revision,
+    ending: Option<Ending>,
+    _turn: Turn,
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        self.claims.settle(self.job, self.token, self.ending);
     }
 }
 
@@ -311,7 +336,7 @@ impl Settle for Abandon {
 impl Settle for Trash {
     fn ending(outcome: &Self::Outcome) -> Ending {
         match outcome {
-            Ok(at) => Ending::Settled(*at),
+            Ok(_) => Ending::Settled,
             Err(TrashRefusal::NotHeld(_)) => Ending::Lost,
             Err(TrashRefusal::PlaceTaken) => Ending::Stands,
         }
@@ -319,7 +344,9 @@ impl Settle for Trash {
 }
 
 fn ending(outcome: &Result<Revision, NotHeld>) -> Ending {
-    outcome
-        .as_ref()
-        .map_or(Ending::Lost, |at| Ending::Settled(*at))
+    if outcome.is_ok() {
+        Ending::Settled
+    } else {
+        Ending::Lost
+    }
 }

@@ -40,34 +40,33 @@ impl WriteError {
     }
 }
 
-/// How far a verb has come, shared with who waits for it.
+/// What a verb and the call that waits for it tell each other.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ticket(Arc<AtomicU8>);
 
-const WAITING: u8 = 0;
+/// The verb was sent, and could happen.
 const SENT: u8 = 1;
+
+/// The call has ended: the verb is not to be sent (again).
 const GIVEN_UP: u8 = 2;
 
 impl Ticket {
-    /// Gives up on a verb that is waiting; false if it has been sent.
+    /// Ends the call. True if the verb has not happened and will not: it was not sent, or what was
+    /// sent did not happen.
     pub(super) fn give_up(&self) -> bool {
-        self.turn(WAITING, GIVEN_UP)
+        self.0.fetch_or(GIVEN_UP, Ordering::AcqRel) & SENT == 0
     }
 
-    /// Marks the verb as sent; false if it was given up.
+    /// Marks the verb as sent; false if the call has ended.
     fn send(&self) -> bool {
-        self.turn(WAITING, SENT)
-    }
-
-    /// Marks the verb as waiting again: what was sent did not happen.
-    fn wait(&self) {
-        self.turn(SENT, WAITING);
-    }
-
-    fn turn(&self, from: u8, to: u8) -> bool {
         self.0
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(0, SENT, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
+    }
+
+    /// Marks the verb as not sent: what was sent did not happen. False if the call has ended.
+    fn wait(&self) -> bool {
+        self.0.fetch_and(!SENT, Ordering::AcqRel) & GIVEN_UP == 0
     }
 }
 
@@ -76,8 +75,8 @@ pub(super) trait Member: Send {
     /// Marks it as sent; false if nobody wants it any more.
     fn send(&self) -> bool;
 
-    /// Marks it as waiting: what was sent did not happen.
-    fn wait(&self);
+    /// Marks it as waiting: what was sent did not happen. False if nobody wants it any more.
+    fn wait(&self) -> bool;
 
     fn doing(&self) -> String;
 
@@ -132,8 +131,8 @@ where
         self.ticket.send()
     }
 
-    fn wait(&self) {
-        self.ticket.wait();
+    fn wait(&self) -> bool {
+        self.ticket.wait()
     }
 
     fn doing(&self) -> String {
@@ -168,5 +167,35 @@ where
 
     fn fail(self: Box<Self>, error: WriteError) {
         (self.then)(Err(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verb_of_a_call_that_ended_is_not_sent() {
+        let ticket = Ticket::default();
+        assert!(ticket.give_up());
+        assert!(!ticket.send());
+    }
+
+    #[test]
+    fn verb_of_a_call_that_ended_is_not_sent_again() {
+        let ticket = Ticket::default();
+        assert!(ticket.send());
+        assert!(!ticket.give_up(), "it could happen");
+        assert!(!ticket.wait());
+        assert!(!ticket.send());
+        assert!(ticket.give_up(), "it did not");
+    }
+
+    #[test]
+    fn verb_that_did_not_happen_is_sent_again_while_its_call_lasts() {
+        let ticket = Ticket::default();
+        assert!(ticket.send());
+        assert!(ticket.wait());
+        assert!(ticket.send());
     }
 }

@@ -93,8 +93,9 @@ pub(crate) struct Session {
 impl Session {
     /// Opens a session: grants a lease, keeps it alive, and puts the guard.
     ///
-    /// Tries again until `deadline` when etcd can not be reached. A lease or a guard whose answer
-    /// was lost is left behind to end by itself: nothing else is ever on it.
+    /// Tries again until `deadline` when etcd can not be reached. A lease whose answer was lost is
+    /// left behind to end by itself, and one whose guard was not put is revoked: nothing else is
+    /// ever on it.
     pub(crate) async fn open(parts: &Parts, deadline: Instant) -> Result<Arc<Self>, WriteError> {
         let mut backoff = Backoff::new(parts.random.clone());
         let mut trouble = None;
@@ -127,11 +128,17 @@ impl Session {
         let lease = store.grant(settings.ttl).await?;
         let beats = store.keep_alive(&lease, Settings::keep_alive_every(lease.ttl));
         let guard = Guard::new(keys, random.uuid(), lease.id);
-        let opened = store.txn(guard.open()).await?;
-        if !opened.succeeded {
-            let why = "a new session found its guard in place";
-            return Err(store::Error::new(ErrorKind::Ambiguous, why));
-        }
+        let opened = match store.txn(guard.open()).await {
+            Ok(opened) if opened.succeeded => opened,
+            refused => {
+                drop(beats);
+                // As well as it can be done: the lease ends by itself otherwise.
+                _ = store.revoke(lease.id).await;
+                let why = "a new session found its guard in place";
+                let taken = || store::Error::new(ErrorKind::Ambiguous, why);
+                return Err(refused.err().unwrap_or_else(taken));
+            }
+        };
         let life = Arc::new(Life::new(beats, settings.margin_of(lease.ttl)));
         let known = opened.header.revision;
         let (writer, writing) = Writer::new(
@@ -167,7 +174,10 @@ impl Session {
     /// Ends the session: gives back what it holds, as if it had not been claimed, and revokes the
     /// lease. Waits for that until `deadline`; true if it was done by then.
     pub(crate) async fn close(&self, deadline: Instant) -> bool {
-        self.give_all_back(deadline).await;
+        let now = Instant::now();
+        // The revocation frees all the same, so that it gets its share of the time.
+        self.give_all_back(now + deadline.saturating_duration_since(now) / 2)
+            .await;
         self.life.lose(Loss::Closed);
         self.tasks.close();
         timeout_at(deadline, self.tasks.wait()).await.is_ok()

@@ -10,6 +10,9 @@ const MIN_TTL: Duration = Duration::from_secs(2);
 /// The longest time to live that makes sense: a day without word of an owner.
 const MAX_TTL: Duration = Duration::from_hours(24);
 
+/// The longest deadline that makes sense: a day.
+const MAX_DEADLINE: Duration = Duration::from_hours(24);
+
 /// Settings of the sessions in which a board writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -47,8 +50,11 @@ impl Settings {
                 self.margin
             ));
         }
-        if self.deadline.is_zero() {
-            return invalid("a deadline of zero lets no call end".to_owned());
+        if self.deadline.is_zero() || self.deadline > MAX_DEADLINE {
+            let deadline = self.deadline;
+            return invalid(format!(
+                "a deadline of {deadline:?} is not within 0 and {MAX_DEADLINE:?}"
+            ));
         }
         Ok(())
     }

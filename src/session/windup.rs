@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt, stream};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -31,6 +31,10 @@ const REVOKE_FOR: Duration = Duration::from_mins(1);
 /// How long what became of a posting is asked for after its session.
 const ASK_FOR: Duration = Duration::from_secs(10);
 
+/// How long answers are waited for that are still under way when the lease is gone. Nothing can
+/// happen any more, so that they are there soon or never.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// How many postings are asked about at once.
 const ASKED_AT_ONCE: usize = 16;
 
@@ -44,6 +48,7 @@ impl Line {
         }
         self.send_the_waiting_away();
         let revoked = self.revoke_lease(life).await;
+        _ = timeout(GRACE, self.take_answers(life)).await;
         self.send_the_waiting_away();
         let (store, random) = (self.store, self.random);
         let under_way = self.sent.into_values().map(|envelope| envelope.member);
@@ -67,6 +72,12 @@ impl Line {
     fn send_the_waiting_away(&mut self) {
         for member in std::mem::take(&mut self.waiting).into_values() {
             member.fail(WriteError::NotSent);
+        }
+    }
+
+    async fn take_answers(&mut self, life: &Life) {
+        while let Some((place, answer)) = self.answers.next().await {
+            self.answered(place, answer, life);
         }
     }
 

@@ -48,7 +48,8 @@ const IN_FLIGHT: usize = 256;
 /// How many verbs wait in the writer at most. Who comes after them waits before handing in.
 const WAITING: usize = 4_096;
 
-/// How many verbs are settled in one transaction: each reads at most one record of 1 MiB.
+/// How many verbs are settled in one transaction, at first: each reads at most one record of 1 MiB.
+/// Halved when a settling gets no answer, which can be too large to be read.
 const SETTLED_AT_ONCE: usize = 16;
 
 /// The end of the writer at which verbs are handed in.
@@ -80,6 +81,7 @@ impl Writer {
             doubts: 0,
             answers: FuturesUnordered::new(),
             settling: None,
+            settled_at_once: SETTLED_AT_ONCE,
             slots: Slots::default(),
             names: 0,
             last_trouble: "nothing was sent before the deadline".to_owned(),
@@ -95,50 +97,53 @@ impl Writer {
         verb: V,
         deadline: Instant,
     ) -> Result<V::Outcome, WriteError> {
-        let (tell, told) = oneshot::channel();
-        // Who does not listen any more does not mind.
-        let ticket = self
-            .hand_in(verb, deadline, move |outcome| _ = tell.send(outcome))
-            .await;
-        wait(ticket, told, deadline).await
+        self.write_then(verb, deadline, |outcome| outcome).await
     }
 
-    /// Hands `verb` in, to be written until `deadline`, and has `then` called with the outcome in
-    /// the writer's task, even if that comes after the deadline or the caller is gone by then.
-    /// `then` must be quick, and must not panic.
-    pub(super) async fn hand_in<V, F>(&self, verb: V, deadline: Instant, then: F) -> Ticket
+    /// Writes `verb`, and waits until `deadline` for what `then` makes of its outcome.
+    ///
+    /// `then` is called in the writer's task, even if the outcome comes after the deadline or when
+    /// the caller has gone. It must be quick, and must not panic. When this ends, the verb has its
+    /// outcome, or is not sent (again); what was sent can still happen.
+    pub(super) async fn write_then<V, T, F>(
+        &self,
+        verb: V,
+        deadline: Instant,
+        then: F,
+    ) -> Result<T, WriteError>
     where
         V: Verb,
-        F: FnOnce(Result<V::Outcome, WriteError>) + Send + 'static,
+        T: Send + 'static,
+        F: FnOnce(Result<V::Outcome, WriteError>) -> Result<T, WriteError> + Send + 'static,
     {
-        let ticket = Ticket::default();
-        let order = member(verb, ticket.clone(), then);
+        let call = Call(Ticket::default());
+        let (tell, mut told) = oneshot::channel();
+        // Who does not listen any more does not mind.
+        let then = move |outcome| _ = tell.send(then(outcome));
+        let order = member(verb, call.0.clone(), then);
         match timeout_at(deadline, self.orders.reserve()).await {
             Ok(Ok(place)) => place.send(order),
             Ok(Err(_over)) => order.fail(WriteError::NotSent),
             Err(_late) => order.fail(WriteError::Unreached("too much is waiting".to_owned())),
         }
-        ticket
+        if let Ok(outcome) = timeout_at(deadline, &mut told).await {
+            let ended = |_| Err(WriteError::Unknown("the writer has ended".to_owned()));
+            return outcome.unwrap_or_else(ended);
+        }
+        let why = "the deadline of the call is over".to_owned();
+        if call.0.give_up() {
+            return Err(WriteError::Unreached(why));
+        }
+        told.try_recv().unwrap_or(Err(WriteError::Unknown(why)))
     }
 }
 
-/// Waits for the outcome of what was handed in, until `deadline`.
-pub(super) async fn wait<T>(
-    ticket: Ticket,
-    mut told: oneshot::Receiver<Result<T, WriteError>>,
-    deadline: Instant,
-) -> Result<T, WriteError> {
-    let gone = || Err(WriteError::Unknown("the writer has ended".to_owned()));
-    if let Ok(outcome) = timeout_at(deadline, &mut told).await {
-        return outcome.unwrap_or_else(|_gone| gone());
-    }
-    let why = "the deadline of the call is over".to_owned();
-    if ticket.give_up() {
-        return Err(WriteError::Unreached(why));
-    }
-    match told.try_recv() {
-        Ok(outcome) => outcome,
-        Err(_) => Err(WriteError::Unknown(why)),
+/// A call that waits for a verb. When it ends, however it does, the verb is not sent any more.
+struct Call(Ticket);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.give_up();
     }
 }
 
@@ -168,6 +173,7 @@ pub(super) struct Line {
     doubts: usize,
     pub(super) answers: FuturesUnordered<BoxFuture<'static, (u64, Answer)>>,
     settling: Option<BoxFuture<'static, (Vec<u64>, Answer)>>,
+    settled_at_once: usize,
     slots: Slots,
     names: u64,
     last_trouble: String,
@@ -284,7 +290,7 @@ impl Line {
             }
             ErrorKind::Unavailable => {
                 self.last_trouble = error.to_string();
-                self.backoff.fail();
+                self.trouble();
             }
             ErrorKind::LeaseNotFound => life.lose(Loss::LeaseGone),
             _ => {
@@ -309,10 +315,13 @@ impl Line {
         Some(envelope)
     }
 
-    /// Lets what did not happen wait again, in its old place.
+    /// Lets what did not happen wait again, in its old place, if it is still wanted.
     fn again(&mut self, place: u64, member: Order) {
-        member.wait();
-        self.waiting.insert(place, member);
+        if member.wait() {
+            self.waiting.insert(place, member);
+        } else {
+            member.fail(WriteError::Unreached(self.last_trouble.clone()));
+        }
     }
 
     /// Asks what became of some that lost their answers: with a fence if one of them could still
@@ -325,7 +334,7 @@ impl Line {
         };
         let fence = doubts().any(|(_, envelope)| envelope.under == self.known);
         let (asked, reads): (Vec<_>, Vec<_>) = doubts()
-            .take(SETTLED_AT_ONCE)
+            .take(self.settled_at_once)
             .map(|(place, envelope)| (*place, envelope.reads()))
             .unzip();
         let reads = reads.into_iter().flatten().collect();
@@ -343,7 +352,7 @@ impl Line {
             Ok(response) => response,
             Err(error) => return self.unsettled(&error, life),
         };
-        self.backoff.succeed();
+        self.settled_at_once = SETTLED_AT_ONCE;
         let at = response.header.revision;
         let fenced = matches!(response.responses.first(), Some(OpResponse::Put));
         match Guard::reads(response) {
@@ -366,10 +375,20 @@ impl Line {
         tracing::debug!(%error, "the fence got no answer");
         self.last_trouble = error.to_string();
         match error.kind() {
+            ErrorKind::Unavailable | ErrorKind::Ambiguous => {
+                self.settled_at_once = (self.settled_at_once / 2).max(1);
+                self.trouble();
+            }
             ErrorKind::LeaseNotFound => life.lose(Loss::LeaseGone),
-            // The guard can not be put: revoking the lease fences as well, and takes no space.
-            ErrorKind::NoSpace => life.lose(Loss::GuardGone),
-            _ => self.backoff.fail(),
+            // The guard can not be put (for lack of space, say): revoking the lease fences as well.
+            _ => life.lose(Loss::GuardGone),
+        }
+    }
+
+    /// Waits a while before anything is sent. What fails together is one trouble.
+    fn trouble(&mut self) {
+        if !self.backoff.waits() {
+            self.backoff.fail();
         }
     }
 
@@ -391,7 +410,11 @@ impl Line {
                 receipt,
             }) {
                 Verdict::Ended => {}
-                Verdict::Again(member) => self.again(*place, member),
+                Verdict::Again(member) => {
+                    // What loses its answer each time must not fence the others all the time.
+                    self.trouble();
+                    self.again(*place, member);
+                }
                 Verdict::CannotTell(member) => member.fail(WriteError::untold()),
             }
         }
