@@ -7,11 +7,11 @@
 
 mod binary;
 mod http;
+mod ports;
 mod spawner;
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -20,6 +20,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
+
+use self::ports::Ports;
 
 /// How long etcd may take to serve, or to stop when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,8 +47,7 @@ const LOG_LINES: usize = 24;
 pub struct LocalEtcd {
     process: Option<Child>,
     setup: LocalEtcdBuilder,
-    client_port: u16,
-    peer_port: u16,
+    ports: Ports,
     folder: TempDir,
 }
 
@@ -55,6 +56,14 @@ pub struct LocalEtcd {
 pub struct LocalEtcdBuilder {
     binary: Option<PathBuf>,
     flags: Vec<String>,
+    tls: Option<ServerTls>,
+}
+
+/// What its clients' port shows to prove who it is.
+#[derive(Clone, Debug)]
+struct ServerTls {
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 /// Why a [`LocalEtcd`] could not be started, or did not do as asked.
@@ -124,6 +133,18 @@ impl LocalEtcdBuilder {
         self
     }
 
+    /// Has it take clients by TLS alone, with the certificate and the key in these files, in PEM.
+    /// Defaults to no TLS. Whether it asks clients for a certificate in turn is a
+    /// [`flag`](Self::flag): `--client-cert-auth`, with `--trusted-ca-file`.
+    #[must_use]
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls = Some(ServerTls {
+            certificate: certificate.into(),
+            key: key.into(),
+        });
+        self
+    }
+
     /// Starts it, and waits until it serves.
     ///
     /// # Errors
@@ -142,18 +163,17 @@ impl LocalEtcdBuilder {
         let mut etcd = LocalEtcd {
             process: None,
             setup: self,
-            client_port: 0,
-            peer_port: 0,
+            ports: free_ports()?,
             folder,
         };
         for _ in 1..TRIES {
-            (etcd.client_port, etcd.peer_port) = free_ports()?;
             match etcd.launch().await {
-                Err(LocalEtcdError::Ended(log)) if log.contains("address already in use") => {}
+                Err(LocalEtcdError::Ended(log)) if log.contains("address already in use") => {
+                    etcd.ports = free_ports()?;
+                }
                 done => return done.map(|()| etcd),
             }
         }
-        (etcd.client_port, etcd.peer_port) = free_ports()?;
         etcd.launch().await.map(|()| etcd)
     }
 }
@@ -245,7 +265,11 @@ impl LocalEtcd {
 
     /// The address of its clients' port, as a client takes it. The same after a restart.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client_port)
+        let scheme = match self.setup.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://127.0.0.1:{}", self.ports.client)
     }
 
     /// The version that the server tells, such as `3.4.23`.
@@ -253,7 +277,7 @@ impl LocalEtcd {
     /// # Errors
     /// [`Late`](LocalEtcdError::Late) if it does not answer.
     pub async fn version(&self) -> Result<String> {
-        http::get(self.client_port, "/version")
+        http::get(self.ports.peer, "/version")
             .await
             .and_then(|body| {
                 let answer: serde_json::Value = serde_json::from_str(&body).ok()?;
@@ -294,12 +318,16 @@ impl LocalEtcd {
     }
 
     /// etcd binds both ports before it serves either, so that a peers' port that tells our name
-    /// proves that the clients' port is ours as well, and not of somebody who took it first.
+    /// proves that the clients' port is ours as well, and not of somebody who took it first. A
+    /// clients' port that speaks TLS can not be asked from here; etcd's health says the same.
     async fn serves(&self) -> bool {
         let name = self.name();
-        let members = http::get(self.peer_port, "/members").await;
-        members.is_some_and(|members| members.contains(&name))
-            && http::get(self.client_port, "/version").await.is_some()
+        let members = http::get(self.ports.peer, "/members").await;
+        let served = match self.setup.tls {
+            Some(_) => http::get(self.ports.health, "/health"),
+            None => http::get(self.ports.client, "/version"),
+        };
+        members.is_some_and(|members| members.contains(&name)) && served.await.is_some()
     }
 
     fn command(&self) -> Result<Command> {
@@ -309,7 +337,7 @@ impl LocalEtcd {
             .as_ref()
             .ok_or(LocalEtcdError::NotRunning)?;
         let (name, client) = (self.name(), self.endpoint());
-        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let peer = format!("http://127.0.0.1:{}", self.ports.peer);
         let log = fs::File::create(self.log_path()).map_err(system("make the log of etcd"))?;
         let mut command = Command::new("setpriv");
         command
@@ -329,6 +357,15 @@ impl LocalEtcd {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
+        if let Some(tls) = &self.setup.tls {
+            let health = format!("http://127.0.0.1:{}", self.ports.health);
+            command
+                .args(["--listen-metrics-urls", &health])
+                .arg("--cert-file")
+                .arg(&tls.certificate)
+                .arg("--key-file")
+                .arg(&tls.key);
+        }
         // etcd takes each of its flags from the environment as well.
         for (variable, _) in std::env::vars_os() {
             let name = variable.to_string_lossy();
@@ -377,13 +414,8 @@ impl Drop for LocalEtcd {
     }
 }
 
-/// Two ports of loopback that nobody listens on now.
-fn free_ports() -> Result<(u16, u16)> {
-    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-    listen()
-        .and_then(|client| Ok((port(&client)?, port(&listen()?)?)))
-        .map_err(system("find a free port"))
+fn free_ports() -> Result<Ports> {
+    Ports::free().map_err(system("find free ports"))
 }
 
 fn system(doing: &'static str) -> impl FnOnce(io::Error) -> LocalEtcdError {

@@ -32,7 +32,7 @@ async fn wrong_flag_is_told_with_the_log() {
 async fn taken_port_is_told() {
     let other = LocalEtcd::start().await.unwrap();
     let mut etcd = LocalEtcd::start().await.unwrap();
-    etcd.client_port = other.client_port;
+    etcd.ports.client = other.ports.client;
     let error = etcd.restart().await.unwrap_err();
     assert!(
         error.to_string().contains("address already in use"),
@@ -45,7 +45,7 @@ async fn etcd_of_somebody_else_is_not_taken_for_ours() {
     let other = LocalEtcd::start().await.unwrap();
     let mut etcd = LocalEtcd::start().await.unwrap();
     assert!(etcd.serves().await);
-    (etcd.client_port, etcd.peer_port) = (other.client_port, other.peer_port);
+    etcd.ports = other.ports;
     assert!(!etcd.serves().await);
 }
 
@@ -72,7 +72,7 @@ async fn paused_etcd_answers_again_when_resumed() {
 #[tokio::test]
 async fn dropping_removes_process_and_folder() {
     let etcd = LocalEtcd::start().await.unwrap();
-    let (folder, port) = (etcd.folder().to_owned(), etcd.client_port);
+    let (folder, port) = (etcd.folder().to_owned(), etcd.ports.client);
     drop(etcd);
     assert!(!folder.exists());
     assert_eq!(http::get(port, "/version").await, None);
