@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use etcd_client::{Client, Error as ClientError, WatchResponse, WatchStream as EtcdStream};
+use etcd_client::{
+    Client, Error as ClientError, WatchClient, WatchOptions, WatchResponse,
+    WatchStream as EtcdStream,
+};
 use futures::{StreamExt, stream};
 
 use super::{
@@ -18,17 +21,19 @@ pub(super) async fn open(line: &Line, request: WatchRequest) -> Result<WatchStre
     let doing = format!("watch {:?} from revision {}", request.range, request.from);
     let (key, options) = convert::watch_request(&request.range, request.from)?;
     let limit = line.max_response_bytes();
-    let attempt = |client: Arc<Client>| {
-        let (key, options) = (key.clone(), options.clone());
-        async move {
-            let watches = client.watch_client();
-            let mut stream = watches
-                .max_decoding_message_size(limit)
-                .watch(key, Some(options))
-                .await?;
-            let first = stream.message().await?;
-            Ok((stream, first))
+    let ask = |client: &Client| {
+        let watches = client.watch_client().max_decoding_message_size(limit);
+        begin(watches, key.clone(), options.clone())
+    };
+    let attempt = |client: Arc<Client>| async move {
+        let (stream, first) = ask(&client).await?;
+        if !first.as_ref().is_some_and(is_denied) {
+            return Ok((stream, first));
         }
+        // An old token is refused as a user without permission is. Requests renew theirs, but a
+        // watch can be the first use of its connection for hours.
+        client.refresh_token().await?;
+        ask(&client).await
     };
     let (stream, first) = line
         .call(Effect::Nothing, || doing.clone(), attempt)
@@ -39,6 +44,26 @@ pub(super) async fn open(line: &Line, request: WatchRequest) -> Result<WatchStre
         Some(created) if created.canceled() => Err(watch.cancelled(&created)),
         Some(_) => Ok(watch.into_stream()),
     }
+}
+
+/// Asks for a watch, and waits for the first that etcd says of it.
+async fn begin(
+    mut watches: WatchClient,
+    key: Vec<u8>,
+    options: WatchOptions,
+) -> Result<(EtcdStream, Option<WatchResponse>), ClientError> {
+    let mut stream = watches.watch(key, Some(options)).await?;
+    let first = stream.message().await?;
+    Ok((stream, first))
+}
+
+/// Why etcd cancelled the watch.
+fn kind(cancelled: &WatchResponse) -> ErrorKind {
+    classify::cancelled_watch(cancelled.compact_revision(), cancelled.cancel_reason())
+}
+
+fn is_denied(response: &WatchResponse) -> bool {
+    response.canceled() && kind(response) == ErrorKind::Denied
 }
 
 struct Watch {
@@ -95,7 +120,7 @@ impl Watch {
 
     fn cancelled(&self, response: &WatchResponse) -> Error {
         let (compacted, reason) = (response.compact_revision(), response.cancel_reason());
-        let kind = classify::cancelled_watch(compacted, reason);
+        let kind = kind(response);
         let message = if kind == ErrorKind::Compacted {
             format!("{}: compacted up to revision {compacted}", self.doing)
         } else {
