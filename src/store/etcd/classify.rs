@@ -74,6 +74,18 @@ pub(super) fn was_never_sent(error: &ClientError) -> bool {
     sources(status).any(<dyn StdError>::is::<ConnectError>)
 }
 
+/// Whether it can be for the client's certificate that there is no connection: etcd said so in the
+/// words of TLS, or closed a connection that was made, as it does when those words are lost.
+pub(super) fn may_be_about_our_certificate(error: &ClientError) -> bool {
+    let ClientError::GRpcStatus(status) = error else {
+        return false;
+    };
+    // What a server answers has no source.
+    let is_answer = status.source().is_none();
+    let is_alert = || sources(status).any(|it| it.to_string().contains("received fatal alert"));
+    !is_answer && (!was_never_sent(error) || is_alert())
+}
+
 /// Whether etcd refused the request because the token is older than a change of users or roles.
 pub(super) fn is_about_old_token(error: &ClientError) -> bool {
     matches!(error, ClientError::GRpcStatus(status) if is_old_token(status))
@@ -372,6 +384,18 @@ mod tests {
             Code::Unavailable,
             "tcp connect error"
         )));
+    }
+
+    #[test]
+    fn only_what_etcd_leaves_unsaid_may_be_about_our_certificate() {
+        let broken = io::Error::new(io::ErrorKind::ConnectionReset, "Connection reset");
+        let broken = Status::from_error(broken.into()).into();
+        let alert = ConnectError("received fatal alert: BadCertificate".into());
+        let alert = Status::from_error(alert.into()).into();
+        assert!(may_be_about_our_certificate(&broken) && may_be_about_our_certificate(&alert));
+        assert!(!may_be_about_our_certificate(&refused_connection()));
+        let answer = status(Code::Unavailable, "etcdserver: no leader");
+        assert!(!may_be_about_our_certificate(&answer));
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Etcd {
     /// that is none, for endpoints of different clusters, or for a user where etcd knows none;
     /// [`Denied`](super::ErrorKind::Denied) for a wrong user or password, or for none where etcd
     /// wants one; [`Unavailable`](super::ErrorKind::Unavailable), naming the endpoints, if none
-    /// answers.
+    /// answers, or none proves by TLS who it is and takes the client's certificate.
     pub async fn connect_with<E: AsRef<str>>(
         endpoints: impl IntoIterator<Item = E> + Send,
         settings: Settings,

@@ -50,7 +50,13 @@ async fn ask(target: &Target) -> Result<Found> {
         match asked.next().await {
             Some(Ok(answer)) => break answer,
             Some(Err(error)) => {
-                let error = classify::to_error(error, Effect::Nothing, &doing(target));
+                let shown = if classify::may_be_about_our_certificate(&error) {
+                    shown(target)
+                } else {
+                    ""
+                };
+                let doing = format!("{}{shown}", doing(target));
+                let error = classify::to_error(error, Effect::Nothing, &doing);
                 // A refusal says more than silence.
                 if failed
                     .as_ref()
@@ -96,6 +102,22 @@ async fn serves(target: &Target, client: &Client) -> Result<()> {
         Err(error) if classify::is_missing_permission(&error) => Ok(()),
         Err(error) => Err(classify::to_error(error, Effect::Nothing, &doing(target))),
     }
+}
+
+/// What etcd was shown by the client. It judges that only when the client takes the connection for
+/// made, and the words of its refusal can be lost, so that a person is told where to look.
+#[cfg(feature = "tls")]
+fn shown(target: &Target) -> &'static str {
+    match &target.settings.tls {
+        Some(tls) if tls.identity.is_some() => " with the client's certificate",
+        Some(_) => " without a client's certificate",
+        None => "",
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+const fn shown(_: &Target) -> &'static str {
+    ""
 }
 
 fn doing(target: &Target) -> String {

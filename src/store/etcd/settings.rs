@@ -25,7 +25,8 @@ pub struct Settings {
     /// The largest answer that is taken, in bytes. One revision of a watch is one answer, however
     /// many keys ended in it, so that this is no place to save. Defaults to 256 MiB.
     pub max_response_bytes: usize,
-    /// Whom to be. Defaults to nobody.
+    /// Whom to be. Defaults to nobody; to an etcd that asks for certificates, nobody is whom the
+    /// common name of the client's certificate names.
     pub user: Option<User>,
     /// How to prove who is who. Defaults to not at all: `http` endpoints.
     #[cfg(feature = "tls")]
