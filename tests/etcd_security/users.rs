@@ -1,0 +1,197 @@
+//! What users may do, and for how long they are known.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use etcd_client::{
+    Certificate, Client, ConnectOptions, Identity, Permission, PermissionType, TlsOptions,
+};
+use futures::StreamExt;
+use jobboard::{
+    JobBoard, NewJob,
+    store::{Compare, ErrorKind, Op, Revision, Store, StoreExt, Txn},
+};
+use tokio::time::{Instant, interval};
+
+use super::{MUTUAL, SecureEtcd, Setup, beat_after, key, kind_of, on_each, put, watch};
+
+/// The password of every user.
+const PASSWORD: &str = "secret";
+
+/// Where the keys of all boards begin.
+const BOARDS: &str = "/taskflow/jobs/";
+
+impl SecureEtcd {
+    /// Makes the user `root`, and `reader` who may read below `open/` and look at every board; then
+    /// turns authentication on.
+    async fn enable_auth(&self) {
+        let mut admin = self.administer(None).await;
+        admin.user_add("root", PASSWORD, None).await.unwrap();
+        admin.user_grant_role("root", "root").await.unwrap();
+        admin.role_add("reading").await.unwrap();
+        for prefix in ["open/", BOARDS] {
+            let permission = Permission::new(PermissionType::Read, prefix).with_prefix();
+            admin
+                .role_grant_permission("reading", permission)
+                .await
+                .unwrap();
+        }
+        admin.user_add("reader", PASSWORD, None).await.unwrap();
+        admin.user_grant_role("reader", "reading").await.unwrap();
+        admin.auth_enable().await.unwrap();
+    }
+
+    async fn administrator(&self) -> Client {
+        self.administer(Some(("root", PASSWORD))).await
+    }
+
+    /// A client as etcd's own library makes it: its token is not renewed.
+    async fn administer(&self, user: Option<(&str, &str)>) -> Client {
+        let authority = Certificate::from_pem(self.authority.certificate());
+        let (certificate, key) = self.authority.issue("root");
+        let mut options = ConnectOptions::new().with_tls(
+            TlsOptions::new()
+                .ca_certificate(authority)
+                .identity(Identity::from_pem(certificate, key)),
+        );
+        if let Some((name, password)) = user {
+            options = options.with_user(name, password);
+        }
+        Client::connect([self.endpoint()], Some(options))
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn wrong_password_is_denied_and_not_told() {
+    on_each(Setup::default(), |etcd| async move {
+        etcd.enable_auth().await;
+        let error = etcd.connect_as("root", "terces").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        assert!(!format!("{error} {error:?}").contains("terces"));
+        let store = etcd.connect_as("root", PASSWORD).await.unwrap();
+        put(&store, "a").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn user_is_denied_every_kind_of_request_that_no_role_allows() {
+    on_each(Setup::default(), |etcd| async move {
+        etcd.enable_auth().await;
+        let store = etcd.connect_as("reader", PASSWORD).await.unwrap();
+        assert_eq!(kind_of(store.get(key("a")).await), ErrorKind::Denied);
+        let reading = Txn::new().then([Op::get(key("a"))]);
+        let comparing = Txn::new().when([Compare::absent(key("a"))]);
+        let writing = Txn::new().then([Op::put(key("open/a"), Bytes::new())]);
+        for txn in [reading, comparing, writing] {
+            assert_eq!(kind_of(store.txn(txn).await), ErrorKind::Denied);
+        }
+        let from = Revision::new(1);
+        assert_eq!(kind_of(watch(&store, "a", from).await), ErrorKind::Denied);
+        drop(watch(&store, "open/a", from).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn user_can_be_whom_the_certificate_names() {
+    on_each(MUTUAL, |etcd| async move {
+        etcd.enable_auth().await;
+        let (certificate, key_of_it) = etcd.authority.issue("reader");
+        let tls = etcd.tls().identity(certificate, key_of_it);
+        let store = etcd.connect_by(tls).await.unwrap();
+        store.get(key("open/a")).await.unwrap();
+        assert_eq!(kind_of(put(&store, "open/a").await), ErrorKind::Denied);
+        drop(watch(&store, "open/a", Revision::new(1)).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn user_whose_password_was_changed_is_denied_until_it_is_the_old_one_again() {
+    on_each(Setup::default(), |etcd| async move {
+        etcd.enable_auth().await;
+        let store = etcd.connect_as("reader", PASSWORD).await.unwrap();
+        let from = Revision::new(1);
+        store.get(key("open/a")).await.unwrap();
+        drop(watch(&store, "open/a", from).await.unwrap());
+        let mut admin = etcd.administrator().await;
+        admin
+            .user_change_password("reader", "another")
+            .await
+            .unwrap();
+        assert_eq!(kind_of(store.get(key("open/a")).await), ErrorKind::Denied);
+        assert_eq!(kind_of(put(&store, "open/a").await), ErrorKind::Denied);
+        assert_eq!(
+            kind_of(watch(&store, "open/a", from).await),
+            ErrorKind::Denied
+        );
+        admin
+            .user_change_password("reader", PASSWORD)
+            .await
+            .unwrap();
+        store.get(key("open/a")).await.unwrap();
+        drop(watch(&store, "open/a", from).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn token_that_expired_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let flag = format!(
+        "--auth-token=jwt,priv-key={},sign-method=HS256,ttl=2s",
+        secret.display()
+    );
+    let setup = Setup {
+        flags: &[&flag],
+        ..Setup::default()
+    };
+    on_each(setup, |etcd| async move {
+        etcd.enable_auth().await;
+        let store = etcd.connect_as("root", PASSWORD).await.unwrap();
+        let written = put(&store, "a").await.unwrap();
+        let mut changes = watch(&store, "a", written.next()).await.unwrap();
+        let lease = store.grant(Duration::from_secs(10)).await.unwrap();
+        let mut keep_alive = store.keep_alive(&lease, Duration::from_millis(500));
+        beat_after(&mut keep_alive, lease.sent_at).await;
+        // A token that is younger than all of the store's, and that nobody renews.
+        let mut younger = etcd.administrator().await;
+        let mut looks = interval(Duration::from_millis(50));
+        while younger.get("a", None).await.is_ok() {
+            looks.tick().await;
+        }
+        let written = put(&store, "a").await.unwrap();
+        let told = changes.next().await.unwrap().unwrap();
+        assert_eq!(told.events[0].revision(), written);
+        drop(watch(&store, "a", written).await.unwrap());
+        beat_after(&mut keep_alive, Instant::now()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn board_of_a_user_who_may_only_read_is_fresh_and_takes_no_post() {
+    on_each(Setup::default(), |etcd| async move {
+        etcd.enable_auth().await;
+        let store = etcd.connect_as("root", PASSWORD).await.unwrap();
+        let poster = JobBoard::builder("images").store(store);
+        let poster = poster.connect().await.unwrap();
+        let store = etcd.connect_as("reader", PASSWORD).await.unwrap();
+        let reader = JobBoard::builder("images").store(store);
+        let reader = reader.connect().await.unwrap();
+        for count in 1..=3 {
+            poster.post(NewJob::new("thumbnail")).await.unwrap();
+            assert_eq!(reader.fresh_jobs().await.unwrap().count(), count);
+        }
+        assert!(reader.counts().relists >= 3);
+        let error = reader.post(NewJob::new("thumbnail")).await.unwrap_err();
+        assert_eq!(error.kind(), jobboard::ErrorKind::Denied, "{error}");
+        assert_eq!(poster.fresh_jobs().await.unwrap().count(), 3);
+    })
+    .await;
+}
