@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::{Instant, timeout_at};
+
 use super::{Connection, Job, JobBoard, failure, settle};
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -38,7 +40,7 @@ impl JobBoard {
     /// [`Claim::consume`](super::Claim::consume).
     pub async fn consume(&self, job: &Job, who: &str) -> Result<Revision> {
         let deadline = self.deadline();
-        let found = self.hold_of(job, who, "consume").await?;
+        let found = self.hold_of(job, who, "consume", deadline).await?;
         settle::consume(&found.session, found.hold, deadline).await
     }
 
@@ -48,7 +50,7 @@ impl JobBoard {
     /// Those of [`consume`](Self::consume).
     pub async fn abandon(&self, job: &Job, who: &str) -> Result<Revision> {
         let deadline = self.deadline();
-        let found = self.hold_of(job, who, "abandon").await?;
+        let found = self.hold_of(job, who, "abandon", deadline).await?;
         // A claim of TaskFlow's was not counted, so there is nothing to settle.
         let state = found.hold.claim.map(|_| found.state.abandoned(None));
         settle::abandon(&found.session, found.hold, state, deadline).await
@@ -61,7 +63,7 @@ impl JobBoard {
     /// Those of [`consume`](Self::consume), and those of [`Claim::trash`](super::Claim::trash).
     pub async fn trash(&self, job: &Job, who: &str, reason: Option<&str>) -> Result<Revision> {
         let deadline = self.deadline();
-        let found = self.hold_of(job, who, "trash").await?;
+        let found = self.hold_of(job, who, "trash", deadline).await?;
         let to_trash = settle::ToTrash {
             job,
             by: who,
@@ -72,13 +74,21 @@ impl JobBoard {
     }
 
     /// Reads who holds the job.
-    async fn hold_of(&self, job: &Job, who: &str, verb: &str) -> Result<Found> {
+    async fn hold_of(&self, job: &Job, who: &str, verb: &str, deadline: Instant) -> Result<Found> {
         let doing = format!("{verb} job {}", job.id());
         check_name(&doing, "the owner", who)?;
         let connection = self.connection_to_write(&doing)?;
         let read = [JobPart::Data, JobPart::Owner, JobPart::State]
             .map(|part| Op::get(self.0.keys.job(job.id(), part)));
-        let response = self.0.store.txn(Txn::new().then(read)).await;
+        let late = |_| {
+            Error::new(
+                ErrorKind::Unavailable,
+                &doing,
+                "etcd did not answer in time",
+            )
+        };
+        let read = self.0.store.txn(Txn::new().then(read));
+        let response = timeout_at(deadline, read).await.map_err(late)?;
         let response = response.map_err(|error| failure::of_store(&doing, error))?;
         let mut found = response
             .responses
@@ -112,7 +122,7 @@ impl JobBoard {
                 .pool()
                 .find(mark.session)
                 .ok_or_else(|| not_owner(format!("held by {who} through another handle")))?,
-            None => any_session(&connection, self, &doing).await?,
+            None => any_session(&connection, deadline, &doing).await?,
         };
         let state = SeenState::read(state).map_err(unreadable)?.record;
         Ok(Found {
@@ -125,9 +135,9 @@ impl JobBoard {
 
 async fn any_session(
     connection: &Connection,
-    board: &JobBoard,
+    deadline: Instant,
     doing: &str,
 ) -> Result<Arc<Session>> {
-    let session = connection.pool().session(board.deadline()).await;
+    let session = connection.pool().session(deadline).await;
     session.map_err(|error| failure::of_write(doing, error))
 }

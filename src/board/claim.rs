@@ -41,7 +41,9 @@ impl Claim {
         self.held.is_held()
     }
 
-    /// Waits until the job is no longer held. Cancel safe.
+    /// Waits until the job is no longer held: somebody took it, the session ended, the board was
+    /// closed, or a verb of this claim settled it. So do not wait for this and for such a verb at
+    /// once; the verb tells by itself if the claim was lost. Cancel safe.
     pub async fn lost(&self) {
         self.held.lost().cancelled().await;
     }

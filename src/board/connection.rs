@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 
 use super::{failure, fresh::Barriers, numbers::Numbers};
 use crate::{
@@ -24,8 +25,10 @@ use crate::{
 pub(super) struct Connection {
     cache: Cache,
     pool: Arc<Pool>,
-    numbers: tokio::sync::Mutex<Numbers>,
+    numbers: Numbers,
     barriers: Barriers,
+    /// What takes numbers and writes barriers.
+    tasks: TaskTracker,
     /// Whether nothing may be written: by the handle's setting, or as etcd refused the barrier.
     reads_only: AtomicBool,
 }
@@ -36,16 +39,18 @@ impl Connection {
             store,
             keys,
             random,
-            ..
+            settings,
         } = parts.clone();
         let pool = Arc::new(Pool::new(parts));
+        let tasks = TaskTracker::new();
         let sessions = Arc::clone(&pool);
         let observer = move |applied: &Applied<'_>| tell_sessions(&sessions, applied);
         Self {
             cache: Cache::start(store, keys.clone(), random, observer),
-            barriers: Barriers::new(Arc::clone(&pool), &keys),
+            barriers: Barriers::new(Arc::clone(&pool), &keys, settings.deadline, tasks.clone()),
+            numbers: Numbers::new(keys, Arc::clone(&pool), tasks.clone()),
             pool,
-            numbers: tokio::sync::Mutex::default(),
+            tasks,
             reads_only: AtomicBool::new(read_only),
         }
     }
@@ -53,6 +58,8 @@ impl Connection {
     pub(super) async fn close(&self, deadline: Instant) {
         self.pool.close(deadline).await;
         self.cache.close().await;
+        self.tasks.close();
+        _ = timeout_at(deadline, self.tasks.wait()).await;
     }
 
     pub(super) const fn reader(&self) -> &Reader {
@@ -63,7 +70,7 @@ impl Connection {
         &self.pool
     }
 
-    pub(super) const fn numbers(&self) -> &tokio::sync::Mutex<Numbers> {
+    pub(super) const fn numbers(&self) -> &Numbers {
         &self.numbers
     }
 
@@ -79,6 +86,12 @@ impl Connection {
                 Err(error) => match failure::of_shared_write(DOING, error) {
                     denied if denied.kind() == ErrorKind::Denied => {
                         self.reads_only.store(true, Relaxed);
+                    }
+                    // Whether the barrier was written matters to nobody.
+                    unknown if unknown.kind() == ErrorKind::Unknown => {
+                        let why = "etcd could not be reached";
+                        let error = Error::new(ErrorKind::Unavailable, DOING, why);
+                        return Err(error.with_source(unknown));
                     }
                     error => return Err(error),
                 },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     error::{Error, ErrorKind},
+    protocol::holding::Hold,
     session::WriteError,
     store,
 };
@@ -20,14 +21,15 @@ pub(super) fn of_shared_write(doing: impl Into<String>, error: Arc<WriteError>) 
     Error::new(kind, doing, why(&error)).with_source(error)
 }
 
-/// The error of a settling verb that has no outcome: without its session there is no hold.
-pub(super) fn of_settle(doing: impl Into<String>, error: WriteError) -> Error {
-    match error {
-        WriteError::NotSent => {
-            Error::new(ErrorKind::Lost, doing, error.to_string()).with_source(error)
-        }
-        error => of_write(doing, error),
-    }
+/// The error of a verb on a hold that has no outcome. A hold of its own went with its session; one
+/// of TaskFlow's still stands.
+pub(super) fn of_settle(doing: impl Into<String>, hold: &Hold, error: WriteError) -> Error {
+    let kind = match (&error, hold.claim) {
+        (WriteError::NotSent, Some(_)) => ErrorKind::Lost,
+        (WriteError::NotSent, None) => ErrorKind::Unavailable,
+        _ => return of_write(doing, error),
+    };
+    Error::new(kind, doing, error.to_string()).with_source(error)
 }
 
 /// The error of a request that the store did not serve.

@@ -1,12 +1,16 @@
 //! Barriers: the writes by which a view learns how far it must have come.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     protocol::{barrier::Barrier, keys::Keyspace},
@@ -18,9 +22,13 @@ type Batch = Shared<BoxFuture<'static, Result<Revision, Arc<WriteError>>>>;
 
 /// Writes barriers, one at a time: each serves all who asked before it was sent.
 pub(super) struct Barriers {
-    shared: Arc<Asked>,
+    asked: Arc<Asked>,
     pool: Arc<Pool>,
     barrier: Barrier,
+    /// How long a barrier is tried to be written.
+    patience: Duration,
+    /// What writes: not the caller, whom nobody may be polling.
+    tasks: TaskTracker,
 }
 
 /// Who asked for a barrier that has not been sent.
@@ -31,42 +39,49 @@ struct Asked {
 }
 
 impl Barriers {
-    pub(super) fn new(pool: Arc<Pool>, keys: &Keyspace) -> Self {
+    pub(super) fn new(
+        pool: Arc<Pool>,
+        keys: &Keyspace,
+        patience: Duration,
+        tasks: TaskTracker,
+    ) -> Self {
         Self {
-            shared: Arc::default(),
+            asked: Arc::default(),
             pool,
             barrier: Barrier::new(keys),
+            patience,
+            tasks,
         }
     }
 
     /// A revision at which everything is seen that was written before this call.
     pub(super) async fn revision(&self, deadline: Instant) -> Result<Revision, Arc<WriteError>> {
         let batch = self
-            .shared
+            .asked
             .next()
-            .get_or_insert_with(|| self.batch(deadline))
+            .get_or_insert_with(|| self.batch())
             .clone();
-        batch.await
+        timeout_at(deadline, batch).await.unwrap_or_else(|_late| {
+            let why = "no barrier was written in time".to_owned();
+            Err(Arc::new(WriteError::Unreached(why)))
+        })
     }
 
     /// A barrier to be sent when the one that is under way has its answer.
-    fn batch(&self, deadline: Instant) -> Batch {
-        // Weak: the batch lies in what it looks into.
-        let asked: Weak<Asked> = Arc::downgrade(&self.shared);
-        let (pool, barrier) = (Arc::clone(&self.pool), self.barrier.clone());
-        let write = async move {
-            let Some(asked) = asked.upgrade() else {
-                return Err(WriteError::NotSent);
-            };
+    fn batch(&self) -> Batch {
+        let (asked, pool) = (Arc::clone(&self.asked), Arc::clone(&self.pool));
+        let (barrier, patience) = (self.barrier.clone(), self.patience);
+        let writing = self.tasks.spawn(async move {
             let _under_way = asked.under_way.lock().await;
             // Who asks from here on may have written after this is sent.
             asked.next().take();
-            pool.write(barrier, deadline).await
-        };
-        write
-            .map(|outcome| outcome.map_err(Arc::new))
-            .boxed()
-            .shared()
+            pool.write(barrier, Instant::now() + patience).await
+        });
+        let outcome = writing.map(|done| match done {
+            Ok(outcome) => outcome.map_err(Arc::new),
+            Err(_ended) => Err(Arc::new(WriteError::NotSent)),
+        });
+        outcome.boxed().shared()
     }
 }
 

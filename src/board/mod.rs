@@ -21,8 +21,8 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 
+use self::connection::Connection;
 pub use self::{builder::JobBoardBuilder, claim::Claim, iterate::Jobs, job::Job, post::NewJob};
-use self::{connection::Connection, numbers::Numbers};
 use crate::{
     cache::{Entry, Reader, Status},
     clock::Clock,
@@ -83,7 +83,8 @@ impl JobBoard {
     /// [deadline](JobBoardBuilder::deadline).
     pub async fn connect(&self) -> Result<()> {
         let doing = || format!("connect to board {}", self.name());
-        let reader = self.start();
+        let connection = self.start();
+        let reader = connection.reader();
         let error = match timeout_at(self.deadline(), reader.ready()).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => failure::of_store(doing(), error),
@@ -95,7 +96,13 @@ impl JobBoard {
                 Error::new(ErrorKind::Unavailable, doing(), why)
             }
         };
-        self.close().await;
+        // Not one that a clone has opened meanwhile.
+        let failed = self
+            .lock()
+            .take_if(|current| Arc::ptr_eq(current, &connection));
+        if failed.is_some() {
+            connection.close(self.deadline()).await;
+        }
         Err(error)
     }
 
@@ -135,13 +142,7 @@ impl JobBoard {
         let deadline = self.deadline();
         let posting = new.posting(self.0.random.uuid(), self.0.clock.now())?;
         loop {
-            let job = Numbers::next(
-                connection.numbers(),
-                connection.pool(),
-                &self.0.keys,
-                deadline,
-            )
-            .await?;
+            let job = connection.numbers().next(deadline).await?;
             let post = Post::new(&self.0.keys, job, &posting);
             let record = post.record().clone();
             let posted = connection.pool().write(post, deadline).await;
@@ -163,7 +164,8 @@ impl JobBoard {
     ///
     /// # Errors
     /// [`Claimed`](ErrorKind::Claimed) if another owner holds it, [`NotFound`](ErrorKind::NotFound)
-    /// if it is gone, [`Paused`](ErrorKind::Paused), [`Invalid`](ErrorKind::Invalid) for an empty
+    /// if it is gone, [`Paused`](ErrorKind::Paused), [`Lost`](ErrorKind::Lost) if it was released by
+    /// force before its answer came, [`Invalid`](ErrorKind::Invalid) for an empty
     /// or over-long name, [`Corrupt`](ErrorKind::Corrupt) if its state can not be read, and those
     /// of [`post`](Self::post).
     pub async fn claim(&self, job: &Job, who: &str) -> Result<Claim> {
@@ -194,14 +196,15 @@ impl JobBoard {
                 }
                 Ok(Err(ClaimRefusal::StateMoved(state))) => seen = state,
                 Ok(Err(refusal)) => return Err(refused(doing, refusal)),
-                Err(WriteError::NotSent) => {}
+                // Without its session there is no claim: another session can make it.
+                Err(WriteError::NotSent | WriteError::Lost) => {}
                 Err(error) => return Err(failure::of_write(doing, error)),
             }
         }
     }
 
     /// The jobs of the board as it is seen now, the most urgent first, then in the order in which
-    /// they were posted. Live: makes no request.
+    /// they were posted. Live: makes no request. None where the board is closed.
     pub fn jobs(&self) -> Jobs {
         Jobs::of(self.clone())
     }
@@ -217,7 +220,7 @@ impl JobBoard {
         Ok(self.jobs())
     }
 
-    fn start(&self) -> Reader {
+    fn start(&self) -> Arc<Connection> {
         let mut connection = self.lock();
         let connection = connection.get_or_insert_with(|| {
             let parts = Parts {
@@ -228,7 +231,7 @@ impl JobBoard {
             };
             Arc::new(Connection::open(parts, self.0.read_only))
         });
-        connection.reader().clone()
+        Arc::clone(connection)
     }
 
     fn connection_to_write(&self, doing: &str) -> Result<Arc<Connection>> {

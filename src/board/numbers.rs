@@ -1,61 +1,103 @@
 //! The numbers that a board has taken for jobs and not given to any yet.
 
-use tokio::{sync::Mutex, time::Instant};
+use std::sync::Arc;
+
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout_at},
+};
+use tokio_util::task::TaskTracker;
 
 use super::failure;
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
         keys::{JobId, Keyspace},
+        record::Unreadable,
         reserve::{Block, Counter, Reserve, ReserveRefusal},
     },
     session::Pool,
 };
-
-/// The smallest block.
-const SMALLEST: u32 = 1;
 
 /// The largest block: what is not used of it leaves a gap.
 const LARGEST: u32 = 256;
 
 const DOING: &str = "take numbers for jobs";
 
-/// Numbers that were taken, and how to take more: each block is twice the one before.
-#[derive(Debug, Default)]
+/// Gives numbers to jobs. Takes them in blocks, each twice the one before, from 1 to [`LARGEST`].
 pub(super) struct Numbers {
+    keys: Keyspace,
+    pool: Arc<Pool>,
+    taken: Arc<Mutex<Taken>>,
+    /// What takes more: not the caller, whom nobody may be polling.
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Taken {
     block: Option<Block>,
     counter: Counter,
     size: u32,
 }
 
 impl Numbers {
-    /// The next number. Who comes while a block is being taken waits for it.
-    pub(super) async fn next(
-        numbers: &Mutex<Self>,
-        pool: &Pool,
-        keys: &Keyspace,
-        deadline: Instant,
-    ) -> Result<JobId> {
-        let mut numbers = numbers.lock().await;
+    pub(super) fn new(keys: Keyspace, pool: Arc<Pool>, tasks: TaskTracker) -> Self {
+        Self {
+            keys,
+            pool,
+            taken: Arc::default(),
+            tasks,
+        }
+    }
+
+    /// The next number.
+    pub(super) async fn next(&self, deadline: Instant) -> Result<JobId> {
+        let late = |_| Error::new(ErrorKind::Unavailable, DOING, "no number came in time");
         loop {
-            if let Some(number) = numbers.block.as_mut().and_then(Block::next) {
+            let taken = timeout_at(deadline, self.taken.lock()).await;
+            if let Some(number) = taken.map_err(late)?.next() {
                 return Ok(number);
             }
-            let size = numbers.size.saturating_mul(2).clamp(SMALLEST, LARGEST);
-            let corrupt = |why: crate::protocol::record::Unreadable| {
-                Error::new(ErrorKind::Corrupt, DOING, why.to_string())
-            };
-            let verb = Reserve::new(keys, numbers.counter, size).map_err(corrupt)?;
+            let (keys, pool, taken) = (
+                self.keys.clone(),
+                Arc::clone(&self.pool),
+                Arc::clone(&self.taken),
+            );
+            let taking = self.tasks.spawn(async move {
+                let mut taken = taken.lock().await;
+                taken.take_more(&pool, &keys, deadline).await
+            });
+            let ended = |_| Error::new(ErrorKind::Closed, DOING, "the board is closed");
+            timeout_at(deadline, taking)
+                .await
+                .map_err(late)?
+                .map_err(ended)??;
+        }
+    }
+}
+
+impl Taken {
+    fn next(&mut self) -> Option<JobId> {
+        self.block.as_mut().and_then(Block::next)
+    }
+
+    /// Takes a block, unless somebody has done so meanwhile.
+    async fn take_more(&mut self, pool: &Pool, keys: &Keyspace, deadline: Instant) -> Result<()> {
+        let corrupt = |why: Unreadable| Error::new(ErrorKind::Corrupt, DOING, why.to_string());
+        while self.block.as_ref().is_none_or(Block::is_empty) {
+            let size = self.size.saturating_mul(2).clamp(1, LARGEST);
+            let verb = Reserve::new(keys, self.counter, size).map_err(corrupt)?;
             let taken = pool.write(verb, deadline).await;
             match taken.map_err(|error| failure::of_write(DOING, error))? {
                 Ok((block, at)) => {
-                    numbers.counter = Counter::after(&block, at);
-                    numbers.block = Some(block);
-                    numbers.size = size;
+                    self.counter = Counter::after(&block, at);
+                    self.block = Some(block);
+                    self.size = size;
                 }
-                Err(ReserveRefusal::Moved(counter)) => numbers.counter = counter,
+                Err(ReserveRefusal::Moved(counter)) => self.counter = counter,
                 Err(ReserveRefusal::Unreadable(why)) => return Err(corrupt(why)),
             }
         }
+        Ok(())
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn consume(
             deadline,
         )
         .await
-        .map_err(|error| failure::of_settle(doing(), error))?;
+        .map_err(|error| failure::of_settle(doing(), &hold, error))?;
     outcome.map_err(|not_held| lost(doing(), not_held))
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn abandon(
             deadline,
         )
         .await
-        .map_err(|error| failure::of_settle(doing(), error))?;
+        .map_err(|error| failure::of_settle(doing(), &hold, error))?;
     outcome.map_err(|not_held| lost(doing(), not_held))
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn trash(
         let outcome = session
             .settle(hold.job, hold.token, |_, _| verb, deadline)
             .await;
-        match outcome.map_err(|error| failure::of_settle(doing(), error))? {
+        match outcome.map_err(|error| failure::of_settle(doing(), &hold, error))? {
             Ok(at) => return Ok(at),
             Err(TrashRefusal::NotHeld(not_held)) => return Err(lost(doing(), not_held)),
             Err(TrashRefusal::PlaceTaken) => {}

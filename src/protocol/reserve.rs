@@ -47,6 +47,13 @@ pub(crate) struct Block {
     last: u64,
 }
 
+impl Block {
+    /// Whether all numbers have been handed out.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.next > self.last
+    }
+}
+
 /// Hands the numbers out, the lowest first.
 impl Iterator for Block {
     type Item = JobId;

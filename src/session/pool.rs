@@ -108,10 +108,13 @@ impl Pool {
         Ok(sessions.all.iter().rev().find(alive).map(Arc::clone))
     }
 
-    /// The session of that name, if it is one of these and alive.
+    /// The session of that name, if it is one of these and not over.
     pub(crate) fn find(&self, id: Uuid) -> Option<Arc<Session>> {
-        let alive = |session: &&Arc<Session>| session.id() == id && session.life.loss().is_none();
-        self.lock().all.iter().find(alive).map(Arc::clone)
+        self.lock()
+            .all
+            .iter()
+            .find(|session| session.id() == id)
+            .map(Arc::clone)
     }
 
     /// All sessions that are not over.
