@@ -1,0 +1,327 @@
+//! What is true of a board when its store is in trouble for a while: on a store in memory that
+//! fails as it is told to, on paused time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test did not expect fails it"
+)]
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use jobboard::{
+    Claim, ErrorKind, Job, JobBoard, JobState, NewJob,
+    store::{
+        self, KeepAlive, Key, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Revision, Store,
+        StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
+    },
+};
+use tokio::time::{Instant, sleep, timeout};
+
+/// What becomes of transactions.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    None,
+    /// They do not arrive, after this time, and nobody says so.
+    RequestsLost(Duration),
+    /// They are refused for lack of space.
+    NoSpace,
+    /// The store can not be reached, as turns out after this time.
+    Away(Duration),
+    /// They are applied, and answered after this time.
+    LateAnswers(Duration),
+}
+
+/// A store in memory that gets into trouble.
+#[derive(Clone, Debug)]
+struct Troubled {
+    memory: Memory,
+    trouble: Arc<Mutex<Trouble>>,
+    transactions: Arc<AtomicU32>,
+}
+
+impl Troubled {
+    fn set(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = trouble;
+    }
+}
+
+#[async_trait]
+impl Store for Troubled {
+    async fn range(&self, request: RangeRequest) -> store::Result<RangeResponse> {
+        self.memory.range(request).await
+    }
+
+    async fn txn(&self, txn: Txn) -> store::Result<TxnResponse> {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        let trouble = *self.trouble.lock().unwrap();
+        let failed = |kind| Err(store::Error::new(kind, "in trouble"));
+        match trouble {
+            Trouble::None => self.memory.txn(txn).await,
+            Trouble::RequestsLost(after) => {
+                sleep(after).await;
+                failed(store::ErrorKind::Ambiguous)
+            }
+            Trouble::NoSpace => failed(store::ErrorKind::NoSpace),
+            Trouble::Away(after) => {
+                sleep(after).await;
+                failed(store::ErrorKind::Unavailable)
+            }
+            Trouble::LateAnswers(after) => {
+                let answer = self.memory.txn(txn).await;
+                sleep(after).await;
+                answer
+            }
+        }
+    }
+
+    async fn watch(&self, request: WatchRequest) -> store::Result<WatchStream> {
+        self.memory.watch(request).await
+    }
+
+    async fn grant(&self, ttl: Duration) -> store::Result<Lease> {
+        self.memory.grant(ttl).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> store::Result<()> {
+        self.memory.revoke(lease).await
+    }
+
+    fn keep_alive(&self, lease: &Lease, every: Duration) -> KeepAlive {
+        self.memory.keep_alive(lease, every)
+    }
+
+    async fn compact(&self, revision: Revision) -> store::Result<()> {
+        self.memory.compact(revision).await
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A board with a session that outlives every trouble of these tests, and with a number at hand for
+/// the next job.
+async fn setup() -> (Troubled, JobBoard) {
+    let (memory, trouble) = (Memory::new(), Arc::new(Mutex::new(Trouble::None)));
+    let store = Troubled {
+        memory,
+        trouble,
+        transactions: Arc::default(),
+    };
+    let board = JobBoard::builder("board")
+        .store(store.clone())
+        .ttl(60 * SECOND);
+    let board = board.connect().await.unwrap();
+    // Numbers are taken one, then two at a time.
+    board.post(NewJob::new("first")).await.unwrap();
+    board.post(NewJob::new("second")).await.unwrap();
+    (store, board)
+}
+
+async fn jobs(board: &JobBoard) -> Vec<Job> {
+    board.fresh_jobs().await.unwrap().collect()
+}
+
+async fn held(board: &JobBoard) -> (Job, Claim) {
+    let job = jobs(board).await.remove(0);
+    let claim = board.claim(&job, "owner").await.unwrap();
+    board.fresh_jobs().await.unwrap();
+    (job, claim)
+}
+
+#[tokio::test(start_paused = true)]
+async fn post_whose_outcome_was_unknown_is_not_sent_later() {
+    let (store, board) = setup().await;
+    store.set(Trouble::RequestsLost(3 * SECOND));
+    let error = board.post(NewJob::new("late")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unknown);
+    sleep(5 * SECOND).await;
+    store.set(Trouble::None);
+    sleep(10 * SECOND).await;
+    assert_eq!(jobs(&board).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn post_that_was_dropped_before_it_was_sent_is_not_sent() {
+    let (store, board) = setup().await;
+    store.set(Trouble::Away(SECOND / 3));
+    timeout(SECOND, board.post(NewJob::new("dropped")))
+        .await
+        .unwrap_err();
+    sleep(20 * SECOND).await;
+    store.set(Trouble::None);
+    sleep(10 * SECOND).await;
+    assert_eq!(jobs(&board).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_claim_comes_back_when_the_trouble_is_over() {
+    for trouble in [
+        Trouble::NoSpace,
+        Trouble::Away(SECOND / 3),
+        Trouble::RequestsLost(3 * SECOND),
+    ] {
+        let (store, board) = setup().await;
+        let (job, claim) = held(&board).await;
+        store.set(trouble);
+        drop(claim);
+        sleep(20 * SECOND).await;
+        store.set(Trouble::None);
+        sleep(5 * SECOND).await;
+        assert_eq!(job.state(), JobState::Unclaimed, "{trouble:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settled_claim_is_not_held() {
+    let (_store, board) = setup().await;
+    let (_, claim) = held(&board).await;
+    claim.consume().await.unwrap();
+    assert!(!claim.is_held());
+
+    let (job, claim) = held(&board).await;
+    board.abandon(&job, "owner").await.unwrap();
+    assert!(!claim.is_held());
+    claim.lost().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_consume_is_not_taken_for_a_loss_when_the_view_is_first() {
+    let (store, board) = setup().await;
+    let (_, claim) = held(&board).await;
+    store.set(Trouble::LateAnswers(SECOND / 20));
+    tokio::select! {
+        biased;
+        consumed = claim.consume() => assert!(consumed.is_ok()),
+        () = claim.lost() => panic!("lost"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_board_tells_all_owners_before_it_gives_back() {
+    let (store, board) = setup().await;
+    let all = jobs(&board).await;
+    let first = board.claim(&all[0], "owner").await.unwrap();
+    let second = board.claim(&all[1], "owner").await.unwrap();
+    let other = JobBoard::builder("board").store(store.memory.clone());
+    let other = other.connect().await.unwrap();
+    // A verb of the second is under way for long.
+    store.set(Trouble::LateAnswers(8 * SECOND));
+    let slow = tokio::spawn(async move { second.abandon().await });
+    sleep(SECOND / 100).await;
+    store.set(Trouble::None);
+    let closing = tokio::spawn({
+        let board = board.clone();
+        async move { board.close().await }
+    });
+    while other.get(first.job().id()).unwrap().state() == JobState::Claimed {
+        other.changed(other.revision()).await.unwrap();
+    }
+    assert!(!first.is_held());
+    closing.await.unwrap();
+    slow.await.unwrap().ok();
+}
+
+#[tokio::test(start_paused = true)]
+async fn post_that_nobody_polls_holds_up_no_other() {
+    let store = Memory::new();
+    let board = JobBoard::builder("board")
+        .store(store)
+        .connect()
+        .await
+        .unwrap();
+    let mut first = Box::pin(board.post(NewJob::new("first")));
+    assert!(futures::poll!(&mut first).is_pending());
+    timeout(SECOND, board.post(NewJob::new("second")))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn look_that_was_dropped_spoils_no_later_one() {
+    let (store, board) = setup().await;
+    store.set(Trouble::LateAnswers(SECOND / 2));
+    let first = tokio::spawn({
+        let board = board.clone();
+        async move { board.fresh_jobs().await.map(drop) }
+    });
+    sleep(SECOND / 10).await;
+    timeout(SECOND / 10, board.fresh_jobs()).await.unwrap_err();
+    first.await.unwrap().unwrap();
+    store.set(Trouble::None);
+    sleep(60 * SECOND).await;
+    board.fresh_jobs().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_that_come_together_are_waited_out_once() {
+    let (store, board) = setup().await;
+    join_all((0..200).map(|_| board.post(NewJob::new("more")))).await;
+    let all = jobs(&board).await;
+    store.set(Trouble::Away(SECOND / 3));
+    let mut claiming = Box::pin(join_all(all.iter().map(|job| board.claim(job, "owner"))));
+    timeout(SECOND * 33 / 100, &mut claiming).await.unwrap_err();
+    store.set(Trouble::None);
+    let start = Instant::now();
+    let claims: Vec<_> = claiming.await.into_iter().map(Result::unwrap).collect();
+    assert!(start.elapsed() < SECOND / 2, "{:?}", start.elapsed());
+    assert_eq!(claims.len(), 202);
+}
+
+#[tokio::test(start_paused = true)]
+async fn verb_that_always_loses_its_answer_does_not_fence_all_the_time() {
+    let (store, board) = setup().await;
+    store.transactions.store(0, Ordering::Relaxed);
+    store.set(Trouble::RequestsLost(SECOND / 1000));
+    board.post(NewJob::new("lost")).await.unwrap_err();
+    sleep(60 * SECOND).await;
+    // Backoff ends at about a second a try.
+    assert!(store.transactions.load(Ordering::Relaxed) < 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn claim_that_replaces_a_lost_one_of_the_same_session_ends_it() {
+    let (store, board) = setup().await;
+    let (job, first) = held(&board).await;
+    let lock = Key::new(format!("/taskflow/jobs/board/job{}.lock", job.id())).unwrap();
+    store.memory.delete(lock.into()).await.unwrap();
+    let second = board.claim(&job, "owner").await.unwrap();
+    first.lost().await;
+    assert!(second.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_a_thousand_claims_are_held_by_two_sessions() {
+    let (store, board) = setup().await;
+    join_all((0..1_100).map(|_| board.post(NewJob::new("many")))).await;
+    let mut claims = Vec::new();
+    for job in jobs(&board).await {
+        claims.push(board.claim(&job, "owner").await.unwrap());
+    }
+    assert!(claims.iter().all(Claim::is_held));
+    let leases: BTreeSet<_> = {
+        let all = store::KeyRange::prefix(Key::new("/taskflow/jobs/board/").unwrap());
+        let keys = store.range(RangeRequest::new(all)).await.unwrap().kvs;
+        keys.into_iter().filter_map(|kv| kv.lease).collect()
+    };
+    assert_eq!(leases.len(), 2);
+    board.close().await;
+    assert_eq!(jobs_after(&store).await, 1_102);
+}
+
+async fn jobs_after(store: &Troubled) -> usize {
+    let board = JobBoard::builder("board")
+        .store(store.clone())
+        .connect()
+        .await
+        .unwrap();
+    board.jobs().only_unclaimed().count()
+}
