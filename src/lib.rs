@@ -69,7 +69,7 @@ pub mod store;
 pub mod testing;
 
 pub use crate::{
-    board::{Claim, Job, JobBoard, JobBoardBuilder, Jobs, NewJob},
+    board::{Claim, Ended, Job, JobBoard, JobBoardBuilder, Jobs, NewJob},
     cache::{Counts, Unreadable},
     error::{Error, ErrorKind, Result},
     protocol::{

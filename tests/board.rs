@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jobboard::{
-    ErrorKind, JobBoard, JobPriority, JobState, NewJob,
+    Ended, ErrorKind, JobBoard, JobPriority, JobState, NewJob,
     store::{Key, KeyRange, Memory, RangeRequest, Store, StoreExt, etcd::Etcd},
     testing::LocalEtcd,
 };
@@ -70,6 +70,37 @@ stories! {
     lock_of_taskflow_is_respected_and_settled_by_name
     read_only_handle_sees_all_and_writes_nothing
     unreadable_record_hides_no_other_job
+    wait_for_a_job_tells_how_it_ended
+}
+
+async fn wait_for_a_job_tells_how_it_ended(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    let job = other.post(NewJob::new("thumbnail")).await.unwrap();
+    let claim = board.claim(&job, "one").await.unwrap();
+    let short = Some(Duration::from_millis(20));
+    assert_eq!(
+        job.wait(Some(Duration::ZERO)).await.unwrap(),
+        Ended::TimedOut
+    );
+    assert_eq!(job.wait(short).await.unwrap(), Ended::TimedOut);
+    let (ended, consumed) = tokio::join!(job.wait(None), claim.consume());
+    consumed.unwrap();
+    assert_eq!(ended.unwrap(), Ended::Consumed(None));
+
+    let job = other.post(NewJob::new("broken")).await.unwrap();
+    let claim = board.claim(&job, "one").await.unwrap();
+    let (ended, trashed) = tokio::join!(job.wait(None), claim.trash("no such file"));
+    trashed.unwrap();
+    let ended_so = Ended::Trashed(Some("no such file".to_owned()));
+    assert_eq!(ended.unwrap(), ended_so);
+    assert_eq!(
+        job.wait(Some(Duration::from_secs(5))).await.unwrap(),
+        ended_so
+    );
+
+    other.close().await;
+    assert_eq!(job.wait(short).await.unwrap_err().kind(), ErrorKind::Closed);
+    board.close().await;
 }
 
 async fn get(store: &Arc<dyn Store>, key: &str) -> Option<serde_json::Value> {

@@ -89,7 +89,7 @@ impl JobBoard {
         };
         let read = self.0.store.txn(Txn::new().then(read));
         let response = timeout_at(deadline, read).await.map_err(late)?;
-        let response = response.map_err(|error| failure::of_store(&doing, error))?;
+        let response = response.map_err(|error| failure::of_read(&doing, error))?;
         let mut found = response
             .responses
             .iter()

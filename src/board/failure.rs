@@ -38,6 +38,17 @@ pub(super) fn of_store(doing: impl Into<String>, error: store::Error) -> Error {
     Error::new(kind, doing, why).with_source(error)
 }
 
+/// The error of a read that the store did not serve: a read changes nothing, even as a transaction.
+pub(super) fn of_read(doing: impl Into<String>, error: store::Error) -> Error {
+    match error.kind() {
+        store::ErrorKind::Ambiguous => {
+            let why = error.to_string();
+            Error::new(ErrorKind::Unavailable, doing, why).with_source(error)
+        }
+        _ => of_store(doing, error),
+    }
+}
+
 /// So that `?` serves where a store is connected.
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {

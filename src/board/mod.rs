@@ -4,6 +4,7 @@ mod builder;
 mod by_name;
 mod claim;
 mod connection;
+mod ended;
 mod failure;
 mod fresh;
 mod iterate;
@@ -22,7 +23,9 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 use self::connection::Connection;
-pub use self::{builder::JobBoardBuilder, claim::Claim, iterate::Jobs, job::Job, post::NewJob};
+pub use self::{
+    builder::JobBoardBuilder, claim::Claim, ended::Ended, iterate::Jobs, job::Job, post::NewJob,
+};
 use crate::{
     cache::{Entry, Reader, Status},
     clock::Clock,

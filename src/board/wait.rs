@@ -11,6 +11,8 @@ use crate::{
     store::Revision,
 };
 
+const DOING: &str = "wait for a job";
+
 impl JobBoard {
     /// Waits until there is any job on the board, at most for `timeout`, for ever if there is
     /// none. Gives the jobs then, and `None` if time ran out. By push: it makes no request. Cancel
@@ -19,7 +21,9 @@ impl JobBoard {
     /// # Errors
     /// [`Closed`](ErrorKind::Closed).
     pub async fn wait(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
-        let found = self.wait_until(|view| view.len() > 0, timeout).await?;
+        let found = self
+            .wait_until(DOING, |view| view.len() > 0, from_now(timeout))
+            .await?;
         Ok(found.then(|| self.jobs()))
     }
 
@@ -33,7 +37,7 @@ impl JobBoard {
     /// [`Closed`](ErrorKind::Closed).
     pub async fn wait_unclaimed(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
         let unclaimed = |view: &Reader| view.next(None, true).is_some();
-        let found = self.wait_until(unclaimed, timeout).await?;
+        let found = self.wait_until(DOING, unclaimed, from_now(timeout)).await?;
         Ok(found.then(|| self.jobs().only_unclaimed()))
     }
 
@@ -59,19 +63,19 @@ impl JobBoard {
     /// # }
     /// ```
     pub async fn changed(&self, seen: Revision) -> Result<Revision> {
-        self.wait_until(|view| view.applied() != seen, None).await?;
+        self.wait_until(DOING, |view| view.applied() != seen, None)
+            .await?;
         Ok(self.revision())
     }
 
-    /// Waits until the view is as `wanted`; false if time ran out first.
-    async fn wait_until(
+    /// Waits until the view is as `wanted`; false if that did not come in time.
+    pub(super) async fn wait_until(
         &self,
+        doing: &str,
         wanted: impl Fn(&Reader) -> bool,
-        timeout: Option<Duration>,
+        until: Option<Instant>,
     ) -> Result<bool> {
-        let doing = "wait for a job";
         let mut view = self.connection(doing)?.reader().clone();
-        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         while !wanted(&view) {
             let changed = match until {
                 Some(until) => match timeout_at(until, view.changed()).await {
@@ -84,4 +88,9 @@ impl JobBoard {
         }
         Ok(true)
     }
+}
+
+/// When a timeout is over; never if there is none, or one that is too long to be counted.
+pub(super) fn from_now(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }

@@ -187,6 +187,7 @@ fn check_segment(text: &str) -> Result<(), String> {
 pub(crate) struct Keyspace {
     jobs: Key,
     trash: Key,
+    done: Key,
     sessions: Key,
     control: Key,
 }
@@ -201,6 +202,7 @@ impl Keyspace {
         Self {
             jobs: area("jobs"),
             trash: area(".trash"),
+            done: area(".done"),
             sessions: area(".sessions"),
             control: area(".control"),
         }
@@ -243,6 +245,20 @@ impl Keyspace {
             0 => self.trash.child(&format!("job{job}")),
             copy => self.trash.child(&format!("job{job}.{copy}")),
         }
+    }
+
+    /// The range of all further places of a job's number in the trash, after the first.
+    pub(crate) fn more_trash(&self, job: JobId) -> KeyRange {
+        KeyRange::between(
+            self.trash.child(&format!("job{job}.")),
+            self.trash.child(&format!("job{job}/")),
+        )
+        .expect("a slash comes right after a full stop")
+    }
+
+    /// Where the result of a consumed job is kept.
+    pub(crate) fn done(&self, job: JobId) -> Key {
+        self.done.child(&format!("job{job}"))
     }
 
     /// The guard of a session.

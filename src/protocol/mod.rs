@@ -8,6 +8,7 @@ pub(crate) mod abandon;
 pub(crate) mod barrier;
 pub(crate) mod claim;
 pub(crate) mod consume;
+pub(crate) mod ended;
 pub(crate) mod envelope;
 pub(crate) mod holding;
 pub(crate) mod keys;

@@ -52,6 +52,24 @@ impl JobPriority {
     }
 }
 
+impl JobPriority {
+    /// Puts values in the order of their priorities, the most urgent first; those of one priority
+    /// stay in the order in which they came.
+    ///
+    /// # Examples
+    /// ```
+    /// use jobboard::JobPriority::{High, Low};
+    ///
+    /// let values = jobboard::JobPriority::reorder([(Low, "a"), (High, "b"), (High, "c")]);
+    /// assert_eq!(values, ["b", "c", "a"]);
+    /// ```
+    pub fn reorder<T>(values: impl IntoIterator<Item = (Self, T)>) -> Vec<T> {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_by_key(|(priority, _)| *priority);
+        values.into_iter().map(|(_, value)| value).collect()
+    }
+}
+
 /// Shows the name.
 impl fmt::Display for JobPriority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

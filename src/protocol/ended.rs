@@ -1,0 +1,143 @@
+//! How a job ended, by what is kept of it.
+
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    keys::{JobId, Keyspace},
+    record,
+    verb::{Malformed, read_of},
+};
+use crate::store::{Op, RangeResponse, Txn, TxnResponse};
+
+/// How a job ended that is not on its board any more.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ending {
+    /// It was consumed; with this result, if one is kept.
+    Consumed(Option<Value>),
+    /// It was trashed, for this reason if one was given.
+    Trashed(Option<String>),
+}
+
+/// Reads what tells how a job ended.
+pub(crate) fn ask(keys: &Keyspace, job: JobId) -> Txn {
+    Txn::new().then([
+        Op::get(keys.done(job)),
+        Op::get(keys.trash(job, 0)),
+        Op::get(keys.more_trash(job)),
+    ])
+}
+
+/// How the job with this uuid ended. What can not be read is nobody's.
+pub(crate) fn ending(response: &TxnResponse, uuid: Uuid) -> Result<Ending, Malformed> {
+    #[derive(Deserialize)]
+    struct Done {
+        uuid: Uuid,
+        result: Option<Value>,
+    }
+    #[derive(Deserialize)]
+    struct Trashed {
+        uuid: Uuid,
+        jobboard: Option<Note>,
+    }
+    #[derive(Deserialize)]
+    struct Note {
+        reason: Option<String>,
+    }
+
+    let [done, first, more] = [0, 1, 2].map(|index| read_of(response, index));
+    let mut places = first?.kvs.iter().chain(&more?.kvs);
+    let trashed = places.find_map(|place| {
+        record::read::<Trashed>(&place.value)
+            .ok()
+            .filter(|trashed| trashed.uuid == uuid)
+    });
+    if let Some(trashed) = trashed {
+        return Ok(Ending::Trashed(
+            trashed.jobboard.and_then(|note| note.reason),
+        ));
+    }
+    let done = RangeResponse::first(done?).and_then(|done| record::read::<Done>(&done.value).ok());
+    let result = done
+        .filter(|done| done.uuid == uuid)
+        .and_then(|done| done.result);
+    Ok(Ending::Consumed(result))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        protocol::keys::{BoardName, Namespace},
+        store::{Key, Memory, Store, StoreExt},
+    };
+
+    const UUID: Uuid = Uuid::from_u128(7);
+
+    type Place = fn(&Keyspace) -> Key;
+
+    async fn ending_with(kept: &[(Place, Value)]) -> Ending {
+        let keys = Keyspace::new(&Namespace::default(), &BoardName::default());
+        let store = Memory::new();
+        for (key, value) in kept {
+            store
+                .put(key(&keys), value.to_string().into())
+                .await
+                .unwrap();
+        }
+        ending(&store.txn(ask(&keys, job())).await.unwrap(), UUID).unwrap()
+    }
+
+    fn job() -> JobId {
+        JobId::new(42).unwrap()
+    }
+
+    fn done(keys: &Keyspace) -> Key {
+        keys.done(job())
+    }
+
+    fn place(keys: &Keyspace) -> Key {
+        keys.trash(job(), 0)
+    }
+
+    fn second_place(keys: &Keyspace) -> Key {
+        keys.trash(job(), 1)
+    }
+
+    #[tokio::test]
+    async fn job_of_which_nothing_is_kept_was_consumed() {
+        assert_eq!(ending_with(&[]).await, Ending::Consumed(None));
+    }
+
+    #[tokio::test]
+    async fn result_is_the_jobs_own() {
+        let mine = json!({"uuid": UUID, "outcome": "CONSUMED", "result": {"n": 1}});
+        assert_eq!(
+            ending_with(&[(done, mine)]).await,
+            Ending::Consumed(Some(json!({"n": 1})))
+        );
+        let other = json!({"uuid": Uuid::nil(), "result": {"n": 1}});
+        assert_eq!(ending_with(&[(done, other)]).await, Ending::Consumed(None));
+    }
+
+    #[tokio::test]
+    async fn trashed_job_is_found_in_any_place_of_its_number() {
+        let other = json!({"uuid": Uuid::nil(), "jobboard": {"reason": "other"}});
+        let mine = json!({"uuid": UUID, "jobboard": {"reason": "mine"}});
+        let kept = [(place as Place, other.clone()), (second_place, mine)];
+        assert_eq!(
+            ending_with(&kept).await,
+            Ending::Trashed(Some("mine".to_owned()))
+        );
+        assert_eq!(ending_with(&[(place, other)]).await, Ending::Consumed(None));
+    }
+
+    #[tokio::test]
+    async fn job_that_taskflow_trashed_has_no_reason() {
+        let theirs = json!({"uuid": UUID, "name": "x"});
+        assert_eq!(ending_with(&[(place, theirs)]).await, Ending::Trashed(None));
+    }
+}
