@@ -57,6 +57,7 @@ mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
+mod delays;
 pub mod docs;
 mod error;
 #[cfg(any(feature = "testing", feature = "cli"))]

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{failure, fresh::Barriers, numbers::Numbers};
 use crate::{
-    cache::{Applied, Cache, Origin, Reader},
+    cache::{Applied, Cache, Holder, Origin, OwnerChange, Reader},
     error::{Error, ErrorKind, Result},
     protocol::keys::JobId,
     session::{Loss, Parts, Pool, Sighting},
@@ -83,7 +83,7 @@ impl Connection {
         if !self.reads_only.load(Relaxed) {
             match self.barriers.revision(deadline).await {
                 Ok(revision) => return self.wait_applied(revision, DOING, deadline).await,
-                Err(error) => match failure::of_shared_write(DOING, error) {
+                Err(error) => match failure::of_write(DOING, error) {
                     denied if denied.kind() == ErrorKind::Denied => {
                         self.reads_only.store(true, Relaxed);
                     }
@@ -131,44 +131,53 @@ fn tell_sessions(pool: &Pool, applied: &Applied<'_>) {
     if applied.origin == Origin::OtherHistory {
         return pool.lose(Loss::OtherStore);
     }
+    let sightings: Vec<_> = applied.owners.iter().map(sighting).collect();
+    // A list names every job that has an owner: all others have none.
+    let listed = (applied.origin != Origin::Watched).then(|| {
+        sightings
+            .iter()
+            .map(|(job, _)| *job)
+            .collect::<BTreeSet<_>>()
+    });
+    let nobody = Sighting {
+        at: applied.revision,
+        owner: None,
+    };
     for session in pool.all() {
-        for change in applied.owners {
-            let owner = change.holder.as_ref().map(|holder| {
-                (
-                    holder.token,
-                    holder.record.as_ref().and_then(|record| record.mark),
-                )
-            });
-            let sighting = Sighting {
-                at: change.revision,
-                owner,
-            };
-            if let Some(stray) = session.see(change.job, sighting) {
-                let entry = applied
+        for (job, sighting) in &sightings {
+            if let Some(stray) = session.see(*job, *sighting) {
+                let change = applied
                     .changes
                     .iter()
                     .rev()
                     .find(|it| it.job() == stray.job);
-                let state = entry.and_then(|change| change.entry.state());
+                let state = change.and_then(|change| change.entry.state());
                 session.give_back_stray(stray, state.map(|state| &state.record));
             }
         }
-        if applied.origin != Origin::Watched {
-            // A list names every job that has an owner: all others have none.
-            let named: BTreeSet<JobId> = applied.owners.iter().map(|change| change.job).collect();
+        if let Some(listed) = &listed {
             for job in session
                 .jobs()
                 .into_iter()
-                .filter(|job| !named.contains(job))
+                .filter(|job| !listed.contains(job))
             {
-                session.see(
-                    job,
-                    Sighting {
-                        at: applied.revision,
-                        owner: None,
-                    },
-                );
+                session.see(job, nobody);
             }
         }
     }
+}
+
+fn sighting(change: &OwnerChange) -> (JobId, Sighting) {
+    let mark = |holder: &Holder| holder.record.as_ref().and_then(|record| record.mark);
+    let owner = change
+        .holder
+        .as_ref()
+        .map(|holder| (holder.token, mark(holder)));
+    (
+        change.job,
+        Sighting {
+            at: change.revision,
+            owner,
+        },
+    )
 }

@@ -1,6 +1,6 @@
 //! What the layers below report, in the words of the crate's error.
 
-use std::sync::Arc;
+use std::{borrow::Borrow, error::Error as StdError};
 
 use crate::{
     error::{Error, ErrorKind},
@@ -9,16 +9,13 @@ use crate::{
     store,
 };
 
-/// The error of a verb that has no outcome.
-pub(super) fn of_write(doing: impl Into<String>, error: WriteError) -> Error {
-    let kind = kind_of_write(&error);
-    Error::new(kind, doing, why(&error)).with_source(error)
-}
-
-/// The error of a verb that has no outcome, which several waited for.
-pub(super) fn of_shared_write(doing: impl Into<String>, error: Arc<WriteError>) -> Error {
-    let kind = kind_of_write(&error);
-    Error::new(kind, doing, why(&error)).with_source(error)
+/// The error of a verb that has no outcome; several can have waited for it.
+pub(super) fn of_write<E>(doing: impl Into<String>, error: E) -> Error
+where
+    E: Borrow<WriteError> + StdError + Send + Sync + 'static,
+{
+    let (kind, why) = (kind_of_write(error.borrow()), why(error.borrow()));
+    Error::new(kind, doing, why).with_source(error)
 }
 
 /// The error of a verb on a hold that has no outcome. A hold of its own went with its session; one

@@ -10,12 +10,14 @@ use crate::{
     protocol::{
         abandon::Abandon,
         consume::Consume,
+        envelope::Guard,
         holding::{Hold, NotHeld},
+        keys::Keyspace,
         limits::{MAX_REASON, check_length},
         state::StateRecord,
         trash::{Trash, TrashNote, TrashRefusal},
     },
-    session::Session,
+    session::{Session, Settle},
     store::Revision,
 };
 
@@ -24,17 +26,8 @@ pub(super) async fn consume(
     hold: Hold,
     deadline: Instant,
 ) -> Result<Revision> {
-    let doing = || format!("consume job {}", hold.job);
-    let outcome = session
-        .settle(
-            hold.job,
-            hold.token,
-            |keys, guard| Consume::new(keys, guard, hold),
-            deadline,
-        )
-        .await
-        .map_err(|error| failure::of_settle(doing(), &hold, error))?;
-    outcome.map_err(|not_held| lost(doing(), not_held))
+    let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold);
+    settle("consume", session, hold, verb, deadline).await
 }
 
 pub(super) async fn abandon(
@@ -43,17 +36,23 @@ pub(super) async fn abandon(
     state: Option<StateRecord>,
     deadline: Instant,
 ) -> Result<Revision> {
-    let doing = || format!("abandon job {}", hold.job);
-    let outcome = session
-        .settle(
-            hold.job,
-            hold.token,
-            |keys, _| Abandon::new(keys, hold, state),
-            deadline,
-        )
-        .await
-        .map_err(|error| failure::of_settle(doing(), &hold, error))?;
-    outcome.map_err(|not_held| lost(doing(), not_held))
+    let verb = |keys: &Keyspace, _: &Guard| Abandon::new(keys, hold, state);
+    settle("abandon", session, hold, verb, deadline).await
+}
+
+/// Sends a verb that ends a hold or finds it over.
+async fn settle<V: Settle<Outcome = Result<Revision, NotHeld>>>(
+    doing: &str,
+    session: &Session,
+    hold: Hold,
+    verb: impl FnOnce(&Keyspace, &Guard) -> V,
+    deadline: Instant,
+) -> Result<Revision> {
+    let doing = format!("{doing} job {}", hold.job);
+    match session.settle(&hold, verb, deadline).await {
+        Ok(outcome) => outcome.map_err(|not_held| lost(doing, not_held)),
+        Err(error) => Err(failure::of_settle(doing, &hold, error)),
+    }
 }
 
 /// A held job that is to be trashed.
@@ -96,9 +95,7 @@ pub(super) async fn trash(
     for copy in 0.. {
         let verb = Trash::new(&board.keys, hold, copy, &job.entry.posting, &note)
             .map_err(|why| Error::new(ErrorKind::Corrupt, doing(), why.to_string()))?;
-        let outcome = session
-            .settle(hold.job, hold.token, |_, _| verb, deadline)
-            .await;
+        let outcome = session.settle(&hold, |_, _| verb, deadline).await;
         match outcome.map_err(|error| failure::of_settle(doing(), &hold, error))? {
             Ok(at) => return Ok(at),
             Err(TrashRefusal::NotHeld(not_held)) => return Err(lost(doing(), not_held)),

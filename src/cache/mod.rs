@@ -30,8 +30,8 @@ use tokio_util::{
 };
 
 pub(crate) use self::{
-    change::{Applied, Origin},
-    entry::{Entry, Position},
+    change::{Applied, Origin, OwnerChange},
+    entry::{Entry, Holder, Position},
     link::{Closed, Status},
     reader::Reader,
 };

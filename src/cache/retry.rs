@@ -2,51 +2,43 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-
-use crate::random::Random;
+use crate::{delays::Delays, random::Random};
 
 /// The wait before the second retry; the first is made at once. Each further one is twice as long.
 const SECOND_RETRY: Duration = Duration::from_millis(50);
 
-/// The longest wait, jitter included.
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// The longest wait, jitter left out: with it a wait is at most twice as long, 5 s.
+const LONGEST_BEFORE_JITTER: Duration = Duration::from_millis(2_500);
 
-/// The waits between retries, each lengthened by a random part of itself so that many clients do
-/// not come back at once.
+/// The waits between retries: the first is made at once, then they grow.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    random: Random,
-    delays: Option<ExponentialBackoff>,
+    delays: Delays,
+    retried: bool,
 }
 
 impl Backoff {
     pub(super) const fn new(random: Random) -> Self {
+        let delays = Delays::new(random, SECOND_RETRY, LONGEST_BEFORE_JITTER);
         Self {
-            random,
-            delays: None,
+            delays,
+            retried: false,
         }
     }
 
     /// The wait before the next retry.
     pub(super) fn next(&mut self) -> Duration {
-        let Some(delays) = &mut self.delays else {
-            let delays = ExponentialBuilder::new()
-                .with_min_delay(SECOND_RETRY)
-                .with_max_delay(LONGEST_RETRY / 2)
-                .with_factor(2.0)
-                .without_max_times()
-                .with_jitter()
-                .with_jitter_seed(self.random.number());
-            self.delays = Some(delays.build());
-            return Duration::ZERO;
-        };
-        delays.next().unwrap_or(LONGEST_RETRY)
+        if std::mem::replace(&mut self.retried, true) {
+            self.delays.next()
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Begins anew: the next retry is made at once.
     pub(super) fn reset(&mut self) {
-        self.delays = None;
+        self.retried = false;
+        self.delays.reset();
     }
 }
 
@@ -72,10 +64,12 @@ mod tests {
         );
         let later: Vec<_> = (0..20).map(|_| backoff.next()).collect();
         assert!(
-            later.iter().all(|delay| *delay <= LONGEST_RETRY),
+            later
+                .iter()
+                .all(|delay| *delay <= 2 * LONGEST_BEFORE_JITTER),
             "{later:?}"
         );
-        assert!(later[19] >= LONGEST_RETRY / 2);
+        assert!(later[19] >= LONGEST_BEFORE_JITTER);
         backoff.reset();
         assert_eq!(backoff.next(), Duration::ZERO);
     }

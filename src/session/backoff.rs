@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, sleep_until};
 
-use crate::random::Random;
+use crate::{delays::Delays, random::Random};
 
 /// The first wait, about: 20 ms.
 const FIRST: Duration = Duration::from_millis(20);
@@ -16,38 +15,26 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Waits that double, with jitter, until something goes well.
 #[derive(Debug)]
 pub(crate) struct Backoff {
-    random: Random,
-    delays: Option<ExponentialBackoff>,
+    delays: Delays,
     until: Option<Instant>,
 }
 
 impl Backoff {
     pub(crate) const fn new(random: Random) -> Self {
         Self {
-            random,
-            delays: None,
+            delays: Delays::new(random, FIRST, LONGEST),
             until: None,
         }
     }
 
     /// Something went wrong: nothing is tried until the next wait is over.
     pub(crate) fn fail(&mut self) {
-        let random = &self.random;
-        let delays = self.delays.get_or_insert_with(|| {
-            ExponentialBuilder::default()
-                .with_min_delay(FIRST)
-                .with_max_delay(LONGEST)
-                .without_max_times()
-                .with_jitter()
-                .with_jitter_seed(random.number())
-                .build()
-        });
-        self.until = Some(Instant::now() + delays.next().unwrap_or(LONGEST));
+        self.until = Some(Instant::now() + self.delays.next());
     }
 
     /// Something went well: the next wait is a first one again.
     pub(crate) fn succeed(&mut self) {
-        self.delays = None;
+        self.delays.reset();
         self.until = None;
     }
 

@@ -213,18 +213,27 @@ impl Claims {
     /// The claim of the job by this token, if it is held, and the job's state if it is given back.
     pub(super) fn held(&self, job: JobId, token: Revision) -> Option<(Hold, StateRecord)> {
         let rows = self.lock();
-        let held = rows.get(&job)?.held()?;
-        (held.0.token == token).then_some(held)
+        let (hold, back) = rows.get(&job)?.held()?;
+        (hold.token == token).then(|| (*hold, back.clone()))
+    }
+
+    /// Whether the job is held by this token.
+    pub(super) fn holds(&self, job: JobId, token: Revision) -> bool {
+        let rows = self.lock();
+        rows.get(&job)
+            .and_then(Row::held)
+            .is_some_and(|(hold, _)| hold.token == token)
     }
 
     /// Tells the holders of all claims that they are over, and gives the claims, which are still to
     /// be given back.
-    pub(super) fn lose_all(&self) -> Vec<(Hold, StateRecord)> {
+    pub(super) fn lose_all(&self) -> Vec<Hold> {
         let (held, over): (Vec<_>, Vec<_>) = {
             let rows = self.lock();
-            let held = rows
-                .values()
-                .filter_map(|row| Some((row.held()?, row.lost()?)));
+            let held = rows.values().filter_map(|row| match &row.standing {
+                Some(Standing::Held { hold, lost, .. }) => Some((*hold, lost.clone())),
+                None | Some(Standing::Settled { .. }) => None,
+            });
             held.unzip()
         };
         fire(over);
@@ -277,16 +286,9 @@ impl Claims {
 }
 
 impl Row {
-    fn held(&self) -> Option<(Hold, StateRecord)> {
+    fn held(&self) -> Option<(&Hold, &StateRecord)> {
         match &self.standing {
-            Some(Standing::Held { hold, back, .. }) => Some((*hold, back.clone())),
-            None | Some(Standing::Settled { .. }) => None,
-        }
-    }
-
-    fn lost(&self) -> Option<CancellationToken> {
-        match &self.standing {
-            Some(Standing::Held { lost, .. }) => Some(lost.clone()),
+            Some(Standing::Held { hold, back, .. }) => Some((hold, back)),
             None | Some(Standing::Settled { .. }) => None,
         }
     }
@@ -478,7 +480,7 @@ mod tests {
         hold(&claims, 10);
         claims.begin(job(), Uuid::from_u128(3));
         claims.refuse(job());
-        assert!(claims.held(job(), revision(10)).is_some());
+        assert!(claims.holds(job(), revision(10)));
     }
 
     #[test]

@@ -126,27 +126,27 @@ impl Session {
     /// Sends a verb that can end a hold, and keeps the table of claims true.
     pub(crate) async fn settle<V: Settle>(
         &self,
-        job: JobId,
-        token: Revision,
+        hold: &Hold,
         verb: impl FnOnce(&Keyspace, &Guard) -> V,
         deadline: Instant,
     ) -> Result<V::Outcome, WriteError> {
-        let turn = self.turn(job, deadline).await?;
-        self.settle_in_turn(turn, job, token, verb(&self.keys, &self.guard), deadline)
+        let turn = self.turn(hold.job, deadline).await?;
+        self.settle_in_turn(turn, hold, verb(&self.keys, &self.guard), deadline)
             .await
     }
 
     async fn settle_in_turn<V: Settle>(
         &self,
         turn: Turn,
-        job: JobId,
-        token: Revision,
+        hold: &Hold,
         verb: V,
         deadline: Instant,
     ) -> Result<V::Outcome, WriteError> {
+        let Hold { job, token, .. } = *hold;
         self.claims.begin_to_settle(job, token);
+        let claims = Arc::clone(&self.claims);
         let settling = Settling {
-            claims: Arc::clone(&self.claims),
+            claims,
             job,
             token,
             ending: None,
@@ -193,8 +193,8 @@ impl Session {
     pub(super) async fn give_all_back(&self, deadline: Instant) {
         let held = self.claims.lose_all();
         let giving = held
-            .iter()
-            .map(|(hold, _)| self.give_back(*hold, &GiveBack::Held, deadline));
+            .into_iter()
+            .map(|hold| self.give_back(hold, &GiveBack::Held, deadline));
         join_all(giving).await;
     }
 
@@ -215,9 +215,7 @@ impl Session {
             },
         };
         let verb = Abandon::new(&self.keys, hold, state);
-        self.settle_in_turn(turn, hold.job, hold.token, verb, deadline)
-            .await?
-            .ok();
+        self.settle_in_turn(turn, &hold, verb, deadline).await?.ok();
         Ok(())
     }
 
@@ -282,12 +280,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self
-            .session
-            .claims
-            .held(self.hold.job, self.hold.token)
-            .is_some()
-        {
+        if self.session.claims.holds(self.hold.job, self.hold.token) {
             self.session.spawn_give_back(self.hold, GiveBack::Held);
         }
     }

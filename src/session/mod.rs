@@ -49,7 +49,7 @@ use uuid::Uuid;
 use self::{backoff::Backoff, claims::Claims, keeper::Life, writer::Writer};
 pub(crate) use self::{
     claims::Sighting,
-    held::{ClaimRequest, Held},
+    held::{ClaimRequest, Held, Settle},
     keeper::Loss,
     member::WriteError,
     pool::Pool,

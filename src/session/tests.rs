@@ -164,10 +164,7 @@ impl Bundle {
     async fn consume(&self, held: &Held) -> Result<Revision, crate::protocol::holding::NotHeld> {
         let hold = held.hold();
         let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold);
-        self.session
-            .settle(hold.job, hold.token, verb, deadline())
-            .await
-            .unwrap()
+        self.session.settle(&hold, verb, deadline()).await.unwrap()
     }
 
     async fn part(&self, part: JobPart) -> Option<store::KeyValue> {
@@ -265,7 +262,7 @@ async fn abandon_happens_whatever_becomes_of_its_answer() {
         let verb = |keys: &Keyspace, _: &Guard| Abandon::new(keys, hold, Some(state));
         board
             .session
-            .settle(hold.job, hold.token, verb, deadline())
+            .settle(&hold, verb, deadline())
             .await
             .unwrap()
             .unwrap();
@@ -294,7 +291,7 @@ async fn trash_happens_once_whatever_becomes_of_its_answer() {
         let verb = |keys: &Keyspace, _: &Guard| Trash::new(keys, hold, 0, &posting, &note).unwrap();
         board
             .session
-            .settle(hold.job, hold.token, verb, deadline())
+            .settle(&hold, verb, deadline())
             .await
             .unwrap()
             .unwrap();
@@ -370,7 +367,7 @@ async fn session_whose_lease_is_revoked_loses_its_claims_and_writes_nothing() {
     let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold);
     let error = board
         .session
-        .settle(hold.job, hold.token, verb, deadline())
+        .settle(&hold, verb, deadline())
         .await
         .unwrap_err();
     assert!(

@@ -14,7 +14,8 @@
 //! lost for another reason, the writer revokes the lease and only then answers what was under way
 //! ([`super::windup`]).
 //!
-//! Dropping the future of a call changes nothing here: what was sent is followed to its end.
+//! When a call ends, by its deadline or because its future was dropped, what was sent is followed to
+//! its end; what was not is not sent any more.
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
