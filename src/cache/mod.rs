@@ -21,13 +21,9 @@ mod reader;
 mod retry;
 mod silence;
 mod unreadable;
+mod upkeep;
 
 use std::sync::{Arc, RwLock};
-
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
 
 pub(crate) use self::{
     change::{Applied, Origin, OwnerChange},
@@ -35,7 +31,7 @@ pub(crate) use self::{
     link::{Closed, Status},
     reader::Reader,
 };
-use self::{feed::Feed, index::Index, jobs::Jobs, link::Link};
+use self::{index::Index, jobs::Jobs, upkeep::Upkeep};
 pub use self::{reader::Counts, unreadable::Unreadable};
 use crate::{protocol::keys::Keyspace, random::Random, store::Store};
 
@@ -43,8 +39,7 @@ use crate::{protocol::keys::Keyspace, random::Random, store::Store};
 #[derive(Debug)]
 pub(crate) struct Cache {
     reader: Reader,
-    stop: DropGuard,
-    task: TaskTracker,
+    upkeep: Upkeep,
 }
 
 impl Cache {
@@ -59,17 +54,12 @@ impl Cache {
         observer: impl Fn(&Applied<'_>) + Send + Sync + 'static,
     ) -> Self {
         let index = Arc::new(RwLock::new(Index::new(keys.clone())));
-        let (end, link) = Link::new();
         let range = keys.jobs();
         let jobs = Jobs::new(keys, Arc::clone(&index), observer);
-        let stop = CancellationToken::new();
-        let task = TaskTracker::new();
-        task.spawn(Feed::new(store, range, random, jobs, end).run(stop.clone()));
-        task.close();
+        let (upkeep, link) = Upkeep::start(store, range, random, jobs);
         Self {
             reader: Reader::new(index, link),
-            stop: stop.drop_guard(),
-            task,
+            upkeep,
         }
     }
 
@@ -81,7 +71,6 @@ impl Cache {
     /// Stops the task and waits until it has ended. The view stays as it is. Doing it again is
     /// harmless. Cancel safe.
     pub(crate) async fn close(&self) {
-        self.stop.token().cancel();
-        self.task.wait().await;
+        self.upkeep.close().await;
     }
 }
