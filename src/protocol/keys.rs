@@ -6,6 +6,7 @@
 
 use std::{fmt, num::NonZeroU64, str::FromStr};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,6 +14,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     store::{Key, KeyRange},
 };
+
+/// What is escaped where free text is part of a key: everything outside `A-Z a-z 0-9 . _ -`.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
 const MAX_SEGMENT: usize = 64;
 const MAX_SEGMENTS: usize = 8;
@@ -190,6 +194,8 @@ pub(crate) struct Keyspace {
     done: Key,
     sessions: Key,
     control: Key,
+    entities: Key,
+    books: Key,
 }
 
 impl Keyspace {
@@ -205,6 +211,8 @@ impl Keyspace {
             done: area(".done"),
             sessions: area(".sessions"),
             control: area(".control"),
+            entities: area(".entities"),
+            books: area(".books"),
         }
     }
 
@@ -247,6 +255,11 @@ impl Keyspace {
         }
     }
 
+    /// The range of everything in the trash.
+    pub(crate) fn all_trash(&self) -> KeyRange {
+        KeyRange::prefix(self.trash.clone())
+    }
+
     /// The range of all further places of a job's number in the trash, after the first.
     pub(crate) fn more_trash(&self, job: JobId) -> KeyRange {
         KeyRange::between(
@@ -279,6 +292,38 @@ impl Keyspace {
     /// The key that is there while the board is paused.
     pub(crate) fn paused(&self) -> Key {
         self.control.child("paused")
+    }
+
+    /// Where an entity stands that a session registered. Kind and name are escaped.
+    pub(crate) fn entity(&self, kind: &str, name: &str, session: Uuid) -> Key {
+        let [kind, name] = [kind, name].map(|part| utf8_percent_encode(part, ESCAPED));
+        self.entities.child(&format!("{kind}/{name}/{session}"))
+    }
+
+    /// The range of all entities.
+    pub(crate) fn entities(&self) -> KeyRange {
+        KeyRange::prefix(self.entities.clone())
+    }
+
+    /// Where a logbook is kept.
+    pub(crate) fn book(&self, book: Uuid) -> Key {
+        self.books.child(&book.to_string())
+    }
+
+    /// Where a flow of a logbook is kept.
+    pub(crate) fn flow(&self, book: Uuid, flow: Uuid) -> Key {
+        self.book(book).child(&format!("/{flow}"))
+    }
+
+    /// Where an atom of a flow is kept.
+    pub(crate) fn atom(&self, book: Uuid, flow: Uuid, atom: Uuid) -> Key {
+        self.flow(book, flow).child(&format!("/{atom}"))
+    }
+
+    /// The range of a logbook and all that is in it.
+    pub(crate) fn all_of_book(&self, book: Uuid) -> KeyRange {
+        KeyRange::between(self.book(book), self.book(book).child("0"))
+            .expect("a zero comes right after a slash")
     }
 
     /// What a key of [`jobs`](Self::jobs) is; `None` if it belongs to no job and is not the
@@ -394,6 +439,36 @@ mod tests {
         assert_eq!(
             text(&keys.released(session, job(42))),
             format!("{guard}.released/42")
+        );
+    }
+
+    #[test]
+    fn free_text_in_a_key_can_not_leave_its_place() {
+        let (keys, session) = (keyspace(), Uuid::from_u128(1));
+        let key = keys.entity("con/ductor", "a@h:1", session);
+        assert_eq!(
+            text(&key),
+            "/taskflow/.entities/jobboard/con%2Fductor/a%40h%3A1/00000000-0000-0000-0000-000000000001"
+        );
+        assert!(keys.entities().contains(&key));
+    }
+
+    #[test]
+    fn range_of_a_book_holds_its_records_and_no_other_book() {
+        let (keys, [book, other, flow, atom]) = (keyspace(), [1, 2, 3, 4].map(Uuid::from_u128));
+        let range = keys.all_of_book(book);
+        for key in [
+            keys.book(book),
+            keys.flow(book, flow),
+            keys.atom(book, flow, atom),
+        ] {
+            assert!(range.contains(&key), "{key}");
+        }
+        assert!(!range.contains(&keys.book(other)));
+        assert_eq!(
+            text(&keys.atom(book, flow, atom)),
+            "/taskflow/.books/jobboard/00000000-0000-0000-0000-000000000001\
+             /00000000-0000-0000-0000-000000000003/00000000-0000-0000-0000-000000000004"
         );
     }
 

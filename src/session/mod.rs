@@ -43,7 +43,7 @@ use tokio::{
     runtime::Handle,
     time::{Instant, timeout_at},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use self::{backoff::Backoff, claims::Claims, keeper::Life, writer::Writer};
@@ -190,6 +190,21 @@ impl Session {
         deadline: Instant,
     ) -> Result<V::Outcome, WriteError> {
         self.writer.write(verb, deadline).await
+    }
+
+    /// As [`write`](Self::write), a verb of this very session: one that puts keys on its lease, or
+    /// that names it.
+    pub(crate) async fn write_own<V: Verb>(
+        &self,
+        verb: impl FnOnce(&Keyspace, &Guard) -> V,
+        deadline: Instant,
+    ) -> Result<V::Outcome, WriteError> {
+        self.write(verb(&self.keys, &self.guard), deadline).await
+    }
+
+    /// Fires when the session is lost.
+    pub(crate) fn lost(&self) -> &CancellationToken {
+        self.life.lost()
     }
 
     /// Names the session.
