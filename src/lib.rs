@@ -70,12 +70,16 @@ pub mod store;
 pub mod testing;
 
 pub use crate::{
-    board::{Claim, Ended, Job, JobBoard, JobBoardBuilder, Jobs, NewJob},
+    board::{
+        CallbackId, CallbackOutcome, Claim, Ended, Event, EventKind, EventKinds, Events, Job,
+        JobBoard, JobBoardBuilder, Jobs, NewJob, Notification, Notifier, TrashedJob,
+    },
     cache::{Counts, Unreadable},
     error::{Error, ErrorKind, Result},
     protocol::{
         keys::{BoardName, JobId, Namespace},
         priority::JobPriority,
+        progress::Progress,
         state::JobState,
     },
 };

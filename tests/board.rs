@@ -5,56 +5,22 @@
     reason = "what a test did not expect fails it"
 )]
 
+#[path = "support/stories.rs"]
+mod support;
+
 use std::{sync::Arc, time::Duration};
 
 use jobboard::{
     Ended, ErrorKind, JobBoard, JobPriority, JobState, NewJob,
-    store::{Key, KeyRange, Memory, RangeRequest, Store, StoreExt, etcd::Etcd},
-    testing::LocalEtcd,
+    store::{Key, KeyRange, RangeRequest, Store, StoreExt},
 };
 use serde_json::json;
+
+use self::support::{board, stories};
 
 #[derive(serde::Deserialize)]
 struct Details {
     f: String,
-}
-
-async fn board(store: &Arc<dyn Store>) -> JobBoard {
-    JobBoard::builder("images")
-        .store(Arc::clone(store))
-        .connect()
-        .await
-        .unwrap()
-}
-
-/// Tells the story on each store.
-macro_rules! stories {
-    ($($story:ident)*) => {
-        mod memory {
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $story() {
-                    super::$story(Arc::new(Memory::new())).await;
-                }
-            )*
-        }
-
-        mod etcd {
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $story() {
-                    for binary in LocalEtcd::binaries().unwrap() {
-                        let server = LocalEtcd::builder().binary(&binary).start().await.unwrap();
-                        println!("etcd {}", server.version().await.unwrap());
-                        let store = Etcd::connect([server.endpoint()]).await.unwrap();
-                        super::$story(Arc::new(store)).await;
-                    }
-                }
-            )*
-        }
-    };
 }
 
 stories! {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{JobBoard, Shared};
+use super::{JobBoard, Notifier, Shared, notifier::Hub};
 use crate::{
     clock::Clock,
     error::Result,
@@ -103,6 +103,7 @@ impl JobBoardBuilder {
         self.settings.check()?;
         let name: BoardName = self.name.parse()?;
         let namespace: Namespace = self.namespace.parse()?;
+        let hub = Arc::new(Hub::new());
         Ok(JobBoard(Arc::new(Shared {
             keys: Keyspace::new(&namespace, &name),
             name,
@@ -111,7 +112,10 @@ impl JobBoardBuilder {
             read_only: self.read_only,
             random: self.random.unwrap_or_else(Random::from_system),
             clock: self.clock,
+            notifier: Notifier::new(Arc::clone(&hub)),
+            hub,
             connection: Mutex::new(None),
+            last_view: Mutex::new(None),
         })))
     }
 

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Job, settle};
-use crate::{error::Result, session::Held, store::Revision};
+use crate::{error::Result, protocol::progress::Progress, session::Held, store::Revision};
 
 /// A job that this process holds.
 ///
@@ -51,6 +51,21 @@ impl Claim {
     /// A token that fires when the job is no longer held.
     pub fn cancellation(&self) -> tokio_util::sync::CancellationToken {
         self.held.lost().clone()
+    }
+
+    /// Tells how far the work has come: the part that is done, from 0 to 1, and what is being done,
+    /// for people, at most 255 bytes. Everybody can [see it](super::Job::progress), and who listens is
+    /// told. It ends with the claim.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a part that is none, or an over-long message; and
+    /// those of [`consume`](Self::consume).
+    pub async fn progress(&self, fraction: f64, message: Option<&str>) -> Result<Revision> {
+        let progress = Progress {
+            fraction,
+            message: message.map(str::to_owned),
+        };
+        settle::progress(&self.held, progress, self.deadline()).await
     }
 
     /// Marks the job as done: it is gone from the board for good.

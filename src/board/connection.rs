@@ -9,11 +9,14 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout_at};
-use tokio_util::task::TaskTracker;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
-use super::{failure, fresh::Barriers, numbers::Numbers};
+use super::{failure, fresh::Barriers, notifier::Hub, numbers::Numbers};
 use crate::{
-    cache::{Applied, Cache, Holder, Origin, OwnerChange, Reader},
+    cache::{Applied, Cache, Holder, Origin, OwnerChange, Reader, TrashWatch},
     error::{Error, ErrorKind, Result},
     protocol::keys::JobId,
     session::{Loss, Parts, Pool, Sighting},
@@ -27,30 +30,45 @@ pub(super) struct Connection {
     pool: Arc<Pool>,
     numbers: Numbers,
     barriers: Barriers,
-    /// What takes numbers and writes barriers.
+    /// What takes numbers, writes barriers, follows the trash and calls back.
     tasks: TaskTracker,
+    /// Fires when the connection is over and all is told that it saw.
+    over: DropGuard,
     /// Whether nothing may be written: by the handle's setting, or as etcd refused the barrier.
     reads_only: AtomicBool,
 }
 
 impl Connection {
-    pub(super) fn open(parts: Parts, read_only: bool) -> Self {
+    /// Opens a connection that hands what it sees to `hub`. If there was an `earlier` view, its
+    /// first list is told by the differences to that. Must be called inside a tokio runtime.
+    pub(super) fn open(
+        parts: Parts,
+        read_only: bool,
+        hub: &Arc<Hub>,
+        earlier: Option<&Reader>,
+    ) -> Self {
         let Parts {
             store,
             keys,
             random,
             settings,
         } = parts.clone();
-        let pool = Arc::new(Pool::new(parts));
         let tasks = TaskTracker::new();
-        let sessions = Arc::clone(&pool);
-        let observer = move |applied: &Applied<'_>| tell_sessions(&sessions, applied);
+        let over = CancellationToken::new();
+        tasks.spawn(follow_trash(parts.clone(), Arc::clone(hub), over.clone()));
+        let pool = Arc::new(Pool::new(parts));
+        let (sessions, listeners) = (Arc::clone(&pool), Arc::clone(hub));
+        let observer = move |applied: &Applied<'_>| {
+            tell_sessions(&sessions, applied);
+            listeners.jobs(applied);
+        };
         Self {
-            cache: Cache::start(store, keys.clone(), random, observer),
+            cache: Cache::start(store, keys.clone(), random, earlier, observer),
             barriers: Barriers::new(Arc::clone(&pool), &keys, settings.deadline, tasks.clone()),
             numbers: Numbers::new(keys, Arc::clone(&pool), tasks.clone()),
             pool,
             tasks,
+            over: over.drop_guard(),
             reads_only: AtomicBool::new(read_only),
         }
     }
@@ -58,8 +76,20 @@ impl Connection {
     pub(super) async fn close(&self, deadline: Instant) {
         self.pool.close(deadline).await;
         self.cache.close().await;
+        self.over().cancel();
         self.tasks.close();
         _ = timeout_at(deadline, self.tasks.wait()).await;
+    }
+
+    /// Fires when the connection is over and all is told that it saw.
+    pub(super) fn over(&self) -> &CancellationToken {
+        self.over.token()
+    }
+
+    /// Runs a task that the connection's end waits for; it must end when that
+    /// [comes](Self::over).
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     pub(super) const fn reader(&self) -> &Reader {
@@ -124,6 +154,23 @@ async fn within(
             Err(Error::new(ErrorKind::Unavailable, doing, why))
         }
     }
+}
+
+/// Follows the trash once somebody listens for it, until `over` fires.
+async fn follow_trash(parts: Parts, hub: Arc<Hub>, over: CancellationToken) {
+    let Some(after) = over.run_until_cancelled(hub.trash_wanted()).await else {
+        return;
+    };
+    let Parts {
+        store,
+        keys,
+        random,
+        ..
+    } = parts;
+    let observer = move |at, trashed| hub.trash(at, trashed);
+    let trash = TrashWatch::start(store, keys, random, after, observer);
+    over.cancelled().await;
+    trash.close().await;
 }
 
 /// Hands what the view shows of owner keys to the sessions, who hold the claims.

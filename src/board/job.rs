@@ -11,7 +11,7 @@ use super::JobBoard;
 use crate::{
     cache::Entry,
     error::{Error, ErrorKind, Result},
-    protocol::{keys::JobId, priority::JobPriority, record, state::JobState},
+    protocol::{keys::JobId, priority::JobPriority, progress::Progress, record, state::JobState},
 };
 
 /// A job of a board. What was posted never changes; its [`state`](Self::state) is live.
@@ -81,6 +81,14 @@ impl Job {
     pub fn last_modified(&self) -> Option<DateTime<Utc>> {
         self.now()
             .map_or_else(|| self.entry.last_modified(), |entry| entry.last_modified())
+    }
+
+    /// How far the job's owner has come, if it holds the job and told so, as far as the board's view
+    /// has come.
+    pub fn progress(&self) -> Option<Progress> {
+        let now = self.now()?;
+        now.holder()?;
+        now.state()?.record.progress.clone()
     }
 
     /// What the job is in, as far as the board's view has come.

@@ -10,9 +10,11 @@ mod fresh;
 mod iterate;
 mod job;
 mod look;
+mod notifier;
 mod numbers;
 mod post;
 mod settle;
+mod trashed;
 mod wait;
 
 use std::{
@@ -22,10 +24,19 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 
-use self::connection::Connection;
 pub use self::{
-    builder::JobBoardBuilder, claim::Claim, ended::Ended, iterate::Jobs, job::Job, post::NewJob,
+    builder::JobBoardBuilder,
+    claim::Claim,
+    ended::Ended,
+    iterate::Jobs,
+    job::Job,
+    notifier::{
+        CallbackId, CallbackOutcome, Event, EventKind, EventKinds, Events, Notification, Notifier,
+    },
+    post::NewJob,
+    trashed::TrashedJob,
 };
+use self::{connection::Connection, notifier::Hub};
 use crate::{
     cache::{Entry, Reader, Status},
     clock::Clock,
@@ -69,7 +80,11 @@ struct Shared {
     read_only: bool,
     random: Random,
     clock: Clock,
+    hub: Arc<Hub>,
+    notifier: Notifier,
     connection: Mutex<Option<Arc<Connection>>>,
+    /// The view of the last connection, where callbacks are to be told what changes until the next.
+    last_view: Mutex<Option<Reader>>,
 }
 
 impl JobBoard {
@@ -115,6 +130,9 @@ impl JobBoard {
         let connection = self.lock().take();
         if let Some(connection) = connection {
             connection.close(self.deadline()).await;
+            if self.0.notifier.is_used() {
+                *lock(&self.0.last_view) = Some(connection.reader().clone());
+            }
         }
     }
 
@@ -206,6 +224,11 @@ impl JobBoard {
         }
     }
 
+    /// Calls back when something happens on the board: [`events`](Self::events) for callbacks.
+    pub fn notifier(&self) -> &Notifier {
+        &self.0.notifier
+    }
+
     /// The jobs of the board as it is seen now, the most urgent first, then in the order in which
     /// they were posted. Live: makes no request. None where the board is closed.
     pub fn jobs(&self) -> Jobs {
@@ -232,7 +255,14 @@ impl JobBoard {
                 random: self.0.random.clone(),
                 settings: self.0.settings,
             };
-            Arc::new(Connection::open(parts, self.0.read_only))
+            let earlier = lock(&self.0.last_view).take();
+            let connection =
+                Connection::open(parts, self.0.read_only, &self.0.hub, earlier.as_ref());
+            connection.spawn(notifier::run(
+                Arc::downgrade(&self.0),
+                connection.over().clone(),
+            ));
+            Arc::new(connection)
         });
         Arc::clone(connection)
     }
@@ -263,13 +293,14 @@ impl JobBoard {
         Instant::now() + self.0.settings.deadline
     }
 
-    /// Held for a few instructions only, never across an await.
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
-        self.0
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.connection)
     }
+}
+
+/// Held for a few instructions only, never across an await. What it guards is whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for JobBoard {

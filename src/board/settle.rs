@@ -1,4 +1,4 @@
-//! The verbs that end a hold.
+//! The verbs on a hold: those that end it, and the one that tells of the work.
 
 use std::sync::Arc;
 
@@ -13,11 +13,12 @@ use crate::{
         envelope::Guard,
         holding::{Hold, NotHeld},
         keys::Keyspace,
-        limits::{MAX_REASON, check_length},
+        limits::{MAX_NAME, MAX_REASON, check_length},
+        progress::{Progress, Report},
         state::StateRecord,
         trash::{Trash, TrashNote, TrashRefusal},
     },
-    session::{Session, Settle},
+    session::{Held, Session, Settle},
     store::Revision,
 };
 
@@ -50,6 +51,28 @@ async fn settle<V: Settle<Outcome = Result<Revision, NotHeld>>>(
 ) -> Result<Revision> {
     let doing = format!("{doing} job {}", hold.job);
     match session.settle(&hold, verb, deadline).await {
+        Ok(outcome) => outcome.map_err(|not_held| lost(doing, not_held)),
+        Err(error) => Err(failure::of_settle(doing, &hold, error)),
+    }
+}
+
+/// Writes how far the holder of a job has come.
+pub(super) async fn progress(
+    held: &Held,
+    progress: Progress,
+    deadline: Instant,
+) -> Result<Revision> {
+    let hold = held.hold();
+    let doing = format!("tell the progress of job {}", hold.job);
+    if !(0.0..=1.0).contains(&progress.fraction) {
+        let why = format!("{} is not within 0 and 1", progress.fraction);
+        return Err(Error::new(ErrorKind::Invalid, doing, why));
+    }
+    let length = progress.message.as_ref().map_or(0, String::len);
+    check_length(&doing, "the message", length, MAX_NAME)?;
+    let state = held.state().progressed(progress);
+    let verb = |keys: &Keyspace| Report::new(keys, hold, state);
+    match held.session().write_held(&hold, verb, deadline).await {
         Ok(outcome) => outcome.map_err(|not_held| lost(doing, not_held)),
         Err(error) => Err(failure::of_settle(doing, &hold, error)),
     }

@@ -72,6 +72,8 @@ pub(crate) enum ChangeKind {
     Released,
     /// What stands in its state changed.
     StateChanged,
+    /// Its owner told how far it has come.
+    Progressed,
     /// Somebody asked for it to be stopped.
     CancelRequested,
     /// The request to stop it is gone.
@@ -144,6 +146,14 @@ fn changed(before: &Entry, after: &Entry, mut tell: impl FnMut(ChangeKind)) {
     }
     if before.state() != after.state() {
         tell(ChangeKind::StateChanged);
+    }
+    let progress = |entry: &Entry| {
+        entry
+            .state()
+            .and_then(|state| state.record.progress.clone())
+    };
+    if progress(after).is_some() && progress(before) != progress(after) {
+        tell(ChangeKind::Progressed);
     }
     match (before.cancel_requested(), after.cancel_requested()) {
         (false, true) => tell(ChangeKind::CancelRequested),

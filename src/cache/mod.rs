@@ -20,16 +20,18 @@ mod link;
 mod reader;
 mod retry;
 mod silence;
+mod trash;
 mod unreadable;
 mod upkeep;
 
 use std::sync::{Arc, RwLock};
 
 pub(crate) use self::{
-    change::{Applied, Origin, OwnerChange},
+    change::{Applied, Change, ChangeKind, Origin, OwnerChange},
     entry::{Entry, Holder, Position},
     link::{Closed, Status},
     reader::Reader,
+    trash::{TrashWatch, Trashed},
 };
 use self::{index::Index, jobs::Jobs, upkeep::Upkeep};
 pub use self::{reader::Counts, unreadable::Unreadable};
@@ -46,14 +48,19 @@ impl Cache {
     /// Starts to keep a view of the board of `keys`. Must be called inside a tokio runtime.
     ///
     /// `observer` is told of each revision once it can be read, in order, by the task that keeps
-    /// the view: while it works, nothing new is applied.
+    /// the view: while it works, nothing new is applied. If an `earlier` view is given, this one
+    /// goes on from it: the first list is told by its differences to that.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         keys: Keyspace,
         random: Random,
+        earlier: Option<&Reader>,
         observer: impl Fn(&Applied<'_>) + Send + Sync + 'static,
     ) -> Self {
-        let index = Arc::new(RwLock::new(Index::new(keys.clone())));
+        let index = earlier.map_or_else(
+            || Arc::new(RwLock::new(Index::new(keys.clone()))),
+            Reader::shared_index,
+        );
         let range = keys.jobs();
         let jobs = Jobs::new(keys, Arc::clone(&index), observer);
         let (upkeep, link) = Upkeep::start(store, range, random, jobs);

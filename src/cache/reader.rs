@@ -48,6 +48,11 @@ impl Reader {
         Self { index, link }
     }
 
+    /// The view itself, for another feed to go on with.
+    pub(super) fn shared_index(&self) -> Arc<RwLock<Index>> {
+        Arc::clone(&self.index)
+    }
+
     /// The job after a position in the order of the board, from the first on if there is none; of
     /// all jobs, or only of those that nobody holds and that can be claimed.
     ///

@@ -326,6 +326,13 @@ impl Keyspace {
             .expect("a zero comes right after a slash")
     }
 
+    /// The job in a place of the [trash](Self::all_trash); `None` if the key is no such place.
+    pub(crate) fn parse_trash(&self, key: &Key) -> Option<JobId> {
+        let rest = key.as_bytes().strip_prefix(self.trash.as_bytes())?;
+        let rest = std::str::from_utf8(rest).ok()?.strip_prefix("job")?;
+        JobId::from_digits(rest.split_once('.').map_or(rest, |(job, _copy)| job))
+    }
+
     /// What a key of [`jobs`](Self::jobs) is; `None` if it belongs to no job and is not the
     /// barrier.
     pub(crate) fn parse<'key>(&self, key: &'key Key) -> Option<BoardKey<'key>> {
@@ -440,6 +447,17 @@ mod tests {
             text(&keys.released(session, job(42))),
             format!("{guard}.released/42")
         );
+    }
+
+    #[test]
+    fn places_of_the_trash_are_read_back() {
+        let keys = keyspace();
+        for copy in [0, 1, 12] {
+            assert_eq!(keys.parse_trash(&keys.trash(job(42), copy)), Some(job(42)));
+        }
+        for odd in ["job", "job0", "jobs1", "1"] {
+            assert_eq!(keys.parse_trash(&keys.trash.child(odd)), None, "{odd}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// The largest posting, in bytes of its JSON: 1 MiB.
 pub(crate) const MAX_POSTING: usize = 1 << 20;
 
-/// The longest name, owner or unique key, in bytes: 255.
+/// The longest name, owner, unique key or message of a progress, in bytes: 255.
 pub(crate) const MAX_NAME: usize = 255;
 
 /// The longest reason (of a trash, an abandon, a pause), in bytes: 4 KiB.

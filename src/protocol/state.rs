@@ -3,11 +3,14 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::record::{self, Unreadable};
+use super::{
+    progress::Progress,
+    record::{self, Unreadable},
+};
 use crate::store::Revision;
 
 /// What a job is in.
@@ -51,15 +54,23 @@ pub(crate) struct StateRecord {
     /// How many claims in a row ended without a word of their owner.
     #[serde(default)]
     pub(crate) unsettled: u32,
-    /// The last claim.
+    /// The last claim, until its owner gave the job back: where nobody holds the job and this is
+    /// there, its owner died.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) claim: Option<Uuid>,
-    /// Who made it.
+    /// Who made the last claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_owner: Option<String>,
     /// Why the last owner gave the job back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// How far the owner has come. What is no progress is as if it were not there.
+    #[serde(
+        default,
+        deserialize_with = "progress_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(crate) progress: Option<Progress>,
     /// What this library does not know (yet).
     #[serde(flatten)]
     extra: Map<String, Value>,
@@ -82,6 +93,7 @@ impl StateRecord {
             claim: Some(claim),
             last_owner: Some(owner.to_owned()),
             reason: None,
+            progress: None,
             extra: self.extra.clone(),
         }
     }
@@ -91,7 +103,7 @@ impl StateRecord {
         Self {
             unsettled: 0,
             reason: reason.map(str::to_owned),
-            ..self.clone()
+            ..self.free()
         }
     }
 
@@ -101,17 +113,40 @@ impl StateRecord {
         Self {
             attempts: before.attempts,
             unsettled: before.unsettled,
-            ..self.clone()
+            ..self.free()
         }
     }
+
     /// The record once a claim was taken back of which nobody knew: as if it had not been made.
     pub(crate) fn unclaimed(&self) -> Self {
         Self {
             attempts: self.attempts.saturating_sub(1),
             unsettled: self.unsettled.saturating_sub(1),
+            ..self.free()
+        }
+    }
+
+    /// The record once the owner told how far it has come.
+    pub(crate) fn progressed(&self, progress: Progress) -> Self {
+        Self {
+            progress: Some(progress),
             ..self.clone()
         }
     }
+
+    /// The record without what belongs to a claim that is under way.
+    fn free(&self) -> Self {
+        Self {
+            claim: None,
+            progress: None,
+            ..self.clone()
+        }
+    }
+}
+
+fn progress_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Progress>, D::Error> {
+    let progress = Value::deserialize(from)?;
+    Ok(serde_json::from_value(progress).ok())
 }
 
 /// A state record as it was seen, with the revision that a transaction compares; zero where there
@@ -155,6 +190,34 @@ mod tests {
         let after = claimed.abandoned(Some("no disk"));
         assert_eq!((after.attempts, after.unsettled), (1, 0));
         assert_eq!(after.reason.as_deref(), Some("no disk"));
+    }
+
+    #[test]
+    fn claim_and_its_progress_end_with_a_word_of_the_owner() {
+        let progress = Progress {
+            fraction: 0.5,
+            message: None,
+        };
+        let before = StateRecord::default();
+        let held = before.claimed(Uuid::nil(), "w").progressed(progress);
+        assert!(held.claim.is_some() && held.progress.is_some());
+        for after in [
+            held.abandoned(None),
+            held.returned(&before),
+            held.unclaimed(),
+        ] {
+            assert_eq!((after.claim, after.progress), (None, None));
+            assert_eq!(after.last_owner.as_deref(), Some("w"));
+        }
+        assert_eq!(held.claimed(Uuid::nil(), "x").progress, None);
+    }
+
+    #[test]
+    fn progress_of_the_wrong_form_is_none() {
+        for wrong in [r#"{"fraction":"half"}"#, "7", "null"] {
+            let text = format!(r#"{{"attempts":1,"progress":{wrong}}}"#);
+            assert_eq!(record(&text).progress, None, "{wrong}");
+        }
     }
 
     #[test]

@@ -135,6 +135,25 @@ impl Session {
             .await
     }
 
+    /// Sends a verb on a hold that can not end it. If the verb finds the hold over, its holder
+    /// hears of that from the view, too.
+    pub(crate) async fn write_held<V: Verb>(
+        &self,
+        hold: &Hold,
+        verb: impl FnOnce(&Keyspace) -> V,
+        deadline: Instant,
+    ) -> Result<V::Outcome, WriteError> {
+        let turn = self.turn(hold.job, deadline).await?;
+        // Held until the answer is definite, even if the caller has gone.
+        let then = move |outcome| {
+            drop(turn);
+            outcome
+        };
+        self.writer
+            .write_then(verb(&self.keys), deadline, then)
+            .await
+    }
+
     async fn settle_in_turn<V: Settle>(
         &self,
         turn: Turn,

@@ -171,6 +171,7 @@ impl Setup {
             Arc::new(Arc::clone(&store)),
             keys(),
             Random::seeded(5),
+            None,
             move |applied| {
                 let change =
                     |change: &crate::cache::change::Change| (change.job().get(), change.kind);

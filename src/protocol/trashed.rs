@@ -1,0 +1,92 @@
+//! A job in the trash, as its record tells it.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::{
+    posting::Posting,
+    record::{self, Unreadable},
+    time::Timestamp,
+};
+
+/// A record of the trash: the posting, and how the job came there as far as that was noted.
+/// TaskFlow notes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TrashRecord {
+    pub(crate) posting: Posting,
+    pub(crate) note: Trashing,
+}
+
+/// How a job came to be in the trash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Trashing {
+    pub(crate) trashed_on: Option<Timestamp>,
+    pub(crate) trashed_by: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) attempts: Option<u32>,
+}
+
+impl TrashRecord {
+    /// Reads a record.
+    pub(crate) fn read(bytes: Bytes) -> Result<Self, Unreadable> {
+        #[derive(Deserialize)]
+        struct Wire {
+            jobboard: Option<Trashing>,
+        }
+
+        let wire: Wire = record::read(&bytes)?;
+        Ok(Self {
+            posting: Posting::read(bytes)?,
+            note: wire.jobboard.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn record(jobboard: &Value) -> Result<TrashRecord, Unreadable> {
+        TrashRecord::read(record::write(&json!({
+            "uuid": "5f1c1c0e-3a8e-4a51-8e0b-0f3f4e4d7a11",
+            "name": "thumbnail",
+            "priority": "HIGH",
+            "details": {"file": "a.png"},
+            "jobboard": jobboard,
+        })))
+    }
+
+    #[test]
+    fn record_tells_who_trashed_the_job_and_why() {
+        let note = json!({
+            "v": 1, "trashed_on": "2026-01-31T12:00:00.000000", "trashed_by": "worker-3",
+            "reason": "no such file", "attempts": 2, "claim": "x",
+        });
+        let read = record(&note).unwrap();
+        assert_eq!(read.posting.name(), "thumbnail");
+        let Trashing {
+            trashed_on,
+            trashed_by,
+            reason,
+            attempts,
+        } = read.note;
+        assert!(trashed_on.is_some());
+        assert_eq!(trashed_by.as_deref(), Some("worker-3"));
+        assert_eq!(reason.as_deref(), Some("no such file"));
+        assert_eq!(attempts, Some(2));
+    }
+
+    #[test]
+    fn record_without_a_note_tells_nothing_of_it() {
+        assert_eq!(record(&Value::Null).unwrap().note, Trashing::default());
+        assert_eq!(record(&json!({})).unwrap().note, Trashing::default());
+    }
+
+    #[test]
+    fn note_of_the_wrong_form_makes_the_record_unreadable() {
+        assert!(record(&json!({"attempts": -1})).is_err());
+        assert!(record(&json!({"v": 2})).is_err());
+    }
+}
