@@ -77,6 +77,7 @@ pub use crate::{
     cache::{Counts, Unreadable},
     error::{Error, ErrorKind, Result},
     protocol::{
+        entity::Entity,
         keys::{BoardName, JobId, Namespace},
         priority::JobPriority,
         progress::Progress,

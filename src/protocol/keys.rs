@@ -300,6 +300,14 @@ impl Keyspace {
         self.entities.child(&format!("{kind}/{name}/{session}"))
     }
 
+    /// The session that registered the entity under a key of [`entities`](Self::entities); `None`
+    /// if the key names none.
+    pub(crate) fn session_of_entity(&self, key: &Key) -> Option<Uuid> {
+        let rest = key.as_bytes().strip_prefix(self.entities.as_bytes())?;
+        let (_, session) = std::str::from_utf8(rest).ok()?.rsplit_once('/')?;
+        session.parse().ok()
+    }
+
     /// The range of all entities.
     pub(crate) fn entities(&self) -> KeyRange {
         KeyRange::prefix(self.entities.clone())
@@ -469,6 +477,18 @@ mod tests {
             "/taskflow/.entities/jobboard/con%2Fductor/a%40h%3A1/00000000-0000-0000-0000-000000000001"
         );
         assert!(keys.entities().contains(&key));
+    }
+
+    #[test]
+    fn key_of_an_entity_tells_its_session() {
+        let (keys, session) = (keyspace(), Uuid::from_u128(1));
+        let key = keys.entity("con/ductor", "a@h:1", session);
+        assert_eq!(keys.session_of_entity(&key), Some(session));
+        let below = |rest: &str| Key::new(format!("/taskflow/.entities/jobboard/{rest}")).unwrap();
+        for odd in ["", "conductor", "conductor/a/", "conductor/a/b"] {
+            assert_eq!(keys.session_of_entity(&below(odd)), None, "{odd}");
+        }
+        assert_eq!(keys.session_of_entity(&keys.guard(session)), None);
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub(crate) const MAX_NAME: usize = 255;
 /// The longest reason (of a trash, an abandon, a pause), in bytes: 4 KiB.
 pub(crate) const MAX_REASON: usize = 4 << 10;
 
+/// The largest metadata of an entity, in bytes of their JSON: 16 KiB.
+pub(crate) const MAX_METADATA: usize = 16 << 10;
+
 /// Checks a text that names something: not empty, at most [`MAX_NAME`] bytes.
 pub(crate) fn check_name(doing: &str, what: &str, name: &str) -> Result<()> {
     if name.is_empty() {

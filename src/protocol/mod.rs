@@ -9,6 +9,7 @@ pub(crate) mod barrier;
 pub(crate) mod claim;
 pub(crate) mod consume;
 pub(crate) mod ended;
+pub(crate) mod entity;
 pub(crate) mod envelope;
 pub(crate) mod holding;
 pub(crate) mod keys;
@@ -19,6 +20,7 @@ pub(crate) mod posting;
 pub(crate) mod priority;
 pub(crate) mod progress;
 pub(crate) mod record;
+pub(crate) mod register;
 pub(crate) mod reserve;
 pub(crate) mod state;
 #[cfg(test)]
