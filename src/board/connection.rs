@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -14,12 +14,15 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{failure, fresh::Barriers, notifier::Hub, numbers::Numbers};
+use super::{failure, fresh::Barriers, notifier::Hub, numbers::Numbers, registrar::Registrar};
 use crate::{
-    cache::{Applied, Cache, Holder, Origin, OwnerChange, Reader, TrashWatch},
+    cache::{
+        Applied, Cache, EntityCache, EntityReader, Holder, Origin, OwnerChange, Reader, Status,
+        TrashWatch,
+    },
     error::{Error, ErrorKind, Result},
     protocol::keys::JobId,
-    session::{Loss, Parts, Pool, Sighting},
+    session::{Backoff, Loss, Parts, Pool, Sighting},
     store::Revision,
 };
 
@@ -30,6 +33,11 @@ pub(super) struct Connection {
     pool: Arc<Pool>,
     numbers: Numbers,
     barriers: Barriers,
+    registrar: Registrar,
+    /// Kept from when somebody first asks for the entities.
+    entities: OnceLock<EntityCache>,
+    /// What the view of the entities is made of.
+    parts: Parts,
     /// What takes numbers, writes barriers, follows the trash and calls back.
     tasks: TaskTracker,
     /// Fires when the connection is over and all is told that it saw.
@@ -53,10 +61,14 @@ impl Connection {
             random,
             settings,
         } = parts.clone();
+        let backoff = Backoff::new(random.clone());
         let tasks = TaskTracker::new();
         let over = CancellationToken::new();
         tasks.spawn(follow_trash(parts.clone(), Arc::clone(hub), over.clone()));
-        let pool = Arc::new(Pool::new(parts));
+        let pool = Arc::new(Pool::new(parts.clone()));
+        let registrar = Registrar::new(Arc::clone(&pool));
+        let registering = registrar.clone();
+        tasks.spawn(registering.keep(settings.deadline, backoff, over.clone()));
         let (sessions, listeners) = (Arc::clone(&pool), Arc::clone(hub));
         let observer = move |applied: &Applied<'_>| {
             tell_sessions(&sessions, applied);
@@ -66,6 +78,9 @@ impl Connection {
             cache: Cache::start(store, keys.clone(), random, earlier, observer),
             barriers: Barriers::new(Arc::clone(&pool), &keys, settings.deadline, tasks.clone()),
             numbers: Numbers::new(keys, Arc::clone(&pool), tasks.clone()),
+            registrar,
+            entities: OnceLock::new(),
+            parts,
             pool,
             tasks,
             over: over.drop_guard(),
@@ -76,6 +91,9 @@ impl Connection {
     pub(super) async fn close(&self, deadline: Instant) {
         self.pool.close(deadline).await;
         self.cache.close().await;
+        if let Some(entities) = self.entities.get() {
+            entities.close().await;
+        }
         self.over().cancel();
         self.tasks.close();
         _ = timeout_at(deadline, self.tasks.wait()).await;
@@ -102,6 +120,40 @@ impl Connection {
 
     pub(super) const fn numbers(&self) -> &Numbers {
         &self.numbers
+    }
+
+    pub(super) const fn registrar(&self) -> &Registrar {
+        &self.registrar
+    }
+
+    /// The view of the entities, once it shows all that was written before this call.
+    pub(super) async fn entities(&self, doing: &str, deadline: Instant) -> Result<EntityReader> {
+        let mut first = false;
+        let entities = self.entities.get_or_init(|| {
+            first = true;
+            let Parts {
+                store,
+                keys,
+                random,
+                ..
+            } = self.parts.clone();
+            EntityCache::start(store, keys, random)
+        });
+        let reader = entities.reader();
+        if !first {
+            within(deadline, reader.relist(), doing).await?;
+        }
+        match timeout_at(deadline, reader.ready()).await {
+            Ok(Ok(())) => Ok(reader.clone()),
+            Ok(Err(error)) => Err(failure::of_read(doing, error)),
+            Err(_late) => {
+                let why = match reader.status() {
+                    Status::Reconnecting(trouble) => trouble.cause.to_string(),
+                    Status::Starting | Status::Connected => "they were not listed".to_owned(),
+                };
+                Err(Error::new(ErrorKind::Unavailable, doing, why))
+            }
+        }
     }
 
     /// Waits until the view shows all that was written before this call.

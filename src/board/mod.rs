@@ -5,6 +5,7 @@ mod by_name;
 mod claim;
 mod connection;
 mod ended;
+mod entities;
 mod failure;
 mod fresh;
 mod iterate;
@@ -13,6 +14,7 @@ mod look;
 mod notifier;
 mod numbers;
 mod post;
+mod registrar;
 mod settle;
 mod trashed;
 mod wait;
@@ -28,6 +30,7 @@ pub use self::{
     builder::JobBoardBuilder,
     claim::Claim,
     ended::Ended,
+    entities::{Entities, EntityEvents},
     iterate::Jobs,
     job::Job,
     notifier::{

@@ -9,7 +9,7 @@ use super::{
     change::{Applied, Origin},
     feed::Sink,
     index::{Changes, Index},
-    unreadable::Unreadable,
+    unreadable::{self, Unreadable},
 };
 use crate::{
     protocol::keys::Keyspace,
@@ -41,16 +41,7 @@ impl<F: Fn(&Applied<'_>)> Jobs<F> {
         changes: &Changes,
         unreadable: (Vec<Unreadable>, u64),
     ) {
-        for Unreadable { key, revision, why } in unreadable.0 {
-            tracing::warn!(%key, %revision, why, "a key of the board can not be read");
-        }
-        if unreadable.1 > 0 {
-            let number = unreadable.1;
-            tracing::warn!(
-                number,
-                "more keys of the board can not be read than are listed"
-            );
-        }
+        unreadable::warn(unreadable);
         (self.observer)(&Applied {
             revision,
             origin,

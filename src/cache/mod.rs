@@ -12,6 +12,7 @@
 //! transaction.
 
 mod change;
+mod entities;
 mod entry;
 mod feed;
 mod index;
@@ -19,6 +20,7 @@ mod jobs;
 mod link;
 mod reader;
 mod retry;
+mod roll;
 mod silence;
 mod trash;
 mod unreadable;
@@ -28,13 +30,18 @@ use std::sync::{Arc, RwLock};
 
 pub(crate) use self::{
     change::{Applied, Change, ChangeKind, Origin, OwnerChange},
+    entities::{Batch, EntityCache, EntityReader},
     entry::{Entry, Holder, Position},
     link::{Closed, Status},
     reader::Reader,
     trash::{TrashWatch, Trashed},
 };
 use self::{index::Index, jobs::Jobs, upkeep::Upkeep};
-pub use self::{reader::Counts, unreadable::Unreadable};
+pub use self::{
+    reader::Counts,
+    roll::{EntityEvent, Registered},
+    unreadable::Unreadable,
+};
 use crate::{protocol::keys::Keyspace, random::Random, store::Store};
 
 /// The owner of the task that keeps a view of a board. Dropping it stops the task.

@@ -8,7 +8,7 @@ use crate::store::{Key, Revision};
 pub(crate) const LISTED: usize = 1_000;
 
 /// The longest key that is listed, in bytes. No key of a board's own is as long.
-const LONGEST_LISTED: usize = 1 << 10;
+const LONGEST_LISTED: usize = 3 << 10;
 
 /// A key of a board that can not be read, and that its view does without.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,5 +84,18 @@ impl Register {
     /// one that is not listed when it is listed anew.
     pub(super) const fn total(&self) -> u64 {
         self.total
+    }
+}
+
+/// Reports what [`Register::take_fresh`] gave.
+pub(super) fn warn((fresh, unlisted): (Vec<Unreadable>, u64)) {
+    for Unreadable { key, revision, why } in fresh {
+        tracing::warn!(%key, %revision, why, "a key of the board can not be read");
+    }
+    if unlisted > 0 {
+        tracing::warn!(
+            number = unlisted,
+            "more keys of the board can not be read than are listed"
+        );
     }
 }

@@ -46,8 +46,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use self::{backoff::Backoff, claims::Claims, keeper::Life, writer::Writer};
 pub(crate) use self::{
+    backoff::Backoff,
     claims::Sighting,
     held::{ClaimRequest, Held, Settle},
     keeper::Loss,
@@ -55,6 +55,7 @@ pub(crate) use self::{
     pool::Pool,
     settings::Settings,
 };
+use self::{claims::Claims, keeper::Life, writer::Writer};
 use crate::{
     protocol::{
         envelope::Guard,
