@@ -6,7 +6,6 @@ mod claim;
 mod connection;
 mod ended;
 mod entities;
-mod failure;
 mod fresh;
 mod iterate;
 mod job;
@@ -51,7 +50,7 @@ use crate::{
         post::Post,
     },
     random::Random,
-    session::{ClaimRequest, Parts, Settings, WriteError},
+    session::{ClaimRequest, Parts, Settings, WriteError, failure},
     store::Store,
 };
 

@@ -51,7 +51,7 @@ async fn settle<V: Settle<Outcome = Result<Revision, NotHeld>>>(
 ) -> Result<Revision> {
     let doing = format!("{doing} job {}", hold.job);
     match session.settle(&hold, verb, deadline).await {
-        Ok(outcome) => outcome.map_err(|not_held| lost(doing, not_held)),
+        Ok(outcome) => outcome.map_err(|not_held| failure::of_not_held(doing, not_held)),
         Err(error) => Err(failure::of_settle(doing, &hold, error)),
     }
 }
@@ -73,7 +73,7 @@ pub(super) async fn progress(
     let state = held.state().progressed(progress);
     let verb = |keys: &Keyspace| Report::new(keys, hold, state);
     match held.session().write_held(&hold, verb, deadline).await {
-        Ok(outcome) => outcome.map_err(|not_held| lost(doing, not_held)),
+        Ok(outcome) => outcome.map_err(|not_held| failure::of_not_held(doing, not_held)),
         Err(error) => Err(failure::of_settle(doing, &hold, error)),
     }
 }
@@ -121,7 +121,9 @@ pub(super) async fn trash(
         let outcome = session.settle(&hold, |_, _| verb, deadline).await;
         match outcome.map_err(|error| failure::of_settle(doing(), &hold, error))? {
             Ok(at) => return Ok(at),
-            Err(TrashRefusal::NotHeld(not_held)) => return Err(lost(doing(), not_held)),
+            Err(TrashRefusal::NotHeld(not_held)) => {
+                return Err(failure::of_not_held(doing(), not_held));
+            }
             Err(TrashRefusal::PlaceTaken) => {}
         }
     }
@@ -130,14 +132,4 @@ pub(super) async fn trash(
         doing(),
         "every place of its number is taken",
     ))
-}
-
-fn lost(doing: String, not_held: NotHeld) -> Error {
-    match not_held.now {
-        Some(owner) => {
-            let why = format!("the claim is over; {owner} holds the job now");
-            Error::new(ErrorKind::Lost, doing, why).with_owner(owner)
-        }
-        None => Error::new(ErrorKind::Lost, doing, "the claim is over"),
-    }
 }

@@ -26,6 +26,7 @@
 
 mod backoff;
 mod claims;
+pub(crate) mod failure;
 mod held;
 mod keeper;
 mod member;

@@ -2,15 +2,15 @@
 
 use std::{borrow::Borrow, error::Error as StdError};
 
+use super::WriteError;
 use crate::{
     error::{Error, ErrorKind},
-    protocol::holding::Hold,
-    session::WriteError,
+    protocol::holding::{Hold, NotHeld},
     store,
 };
 
 /// The error of a verb that has no outcome; several can have waited for it.
-pub(super) fn of_write<E>(doing: impl Into<String>, error: E) -> Error
+pub(crate) fn of_write<E>(doing: impl Into<String>, error: E) -> Error
 where
     E: Borrow<WriteError> + StdError + Send + Sync + 'static,
 {
@@ -20,7 +20,7 @@ where
 
 /// The error of a verb on a hold that has no outcome. A hold of its own went with its session; one
 /// of TaskFlow's still stands.
-pub(super) fn of_settle(doing: impl Into<String>, hold: &Hold, error: WriteError) -> Error {
+pub(crate) fn of_settle(doing: impl Into<String>, hold: &Hold, error: WriteError) -> Error {
     let kind = match (&error, hold.claim) {
         (WriteError::NotSent, Some(_)) => ErrorKind::Lost,
         (WriteError::NotSent, None) => ErrorKind::Unavailable,
@@ -29,14 +29,25 @@ pub(super) fn of_settle(doing: impl Into<String>, hold: &Hold, error: WriteError
     Error::new(kind, doing, error.to_string()).with_source(error)
 }
 
+/// The error of a verb whose hold is over.
+pub(crate) fn of_not_held(doing: impl Into<String>, not_held: NotHeld) -> Error {
+    match not_held.now {
+        Some(owner) => {
+            let why = format!("the claim is over; {owner} holds the job now");
+            Error::new(ErrorKind::Lost, doing, why).with_owner(owner)
+        }
+        None => Error::new(ErrorKind::Lost, doing, "the claim is over"),
+    }
+}
+
 /// The error of a request that the store did not serve.
-pub(super) fn of_store(doing: impl Into<String>, error: store::Error) -> Error {
+pub(crate) fn of_store(doing: impl Into<String>, error: store::Error) -> Error {
     let (kind, why) = (kind_of_store(&error), error.to_string());
     Error::new(kind, doing, why).with_source(error)
 }
 
 /// The error of a read that the store did not serve: a read changes nothing, even as a transaction.
-pub(super) fn of_read(doing: impl Into<String>, error: store::Error) -> Error {
+pub(crate) fn of_read(doing: impl Into<String>, error: store::Error) -> Error {
     match error.kind() {
         store::ErrorKind::Ambiguous => {
             let why = error.to_string();
