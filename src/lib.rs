@@ -62,6 +62,7 @@ pub mod docs;
 mod error;
 #[cfg(any(feature = "testing", feature = "cli"))]
 mod local_etcd;
+mod logbook;
 mod protocol;
 pub mod random;
 mod session;
@@ -77,6 +78,7 @@ pub use crate::{
     },
     cache::{Counts, EntityEvent, Registered, Unreadable},
     error::{Error, ErrorKind, Result},
+    logbook::{AtomDetail, FlowDetail, LogBook, LogBooks},
     protocol::{
         entity::Entity,
         keys::{BoardName, JobId, Namespace},

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, future};
 use jobboard::{
-    Claim, ErrorKind, EventKind, Job, JobBoard, JobId, Jobs, NewJob,
+    Claim, ErrorKind, EventKind, Job, JobBoard, JobId, Jobs, LogBook, NewJob,
     store::{
         Event, Key, KeyRange, RangeRequest, Revision, Store, WatchRequest, WatchStream, etcd::Etcd,
     },
@@ -139,6 +139,107 @@ async fn process_that_stood_still_past_its_ttl_changes_nothing_and_learns_it() {
             assert_eq!(board.find_owner(claim.job()).as_deref(), Some("another"));
             claim.consume().await.unwrap();
         }
+    })
+    .await;
+}
+
+/// A job with a book of ten steps, of which none is done.
+async fn post_ten_steps(board: &JobBoard) -> Job {
+    let mut book = board.books().new_book("ten steps");
+    for step in 0..10 {
+        book.add_flow("flow").add_atom(&format!("step {step}"));
+    }
+    board.books().create(&mut book).await.unwrap();
+    board.post(NewJob::new("job").book(&book)).await.unwrap()
+}
+
+/// The steps of a book that are not done.
+fn left_in(book: &LogBook) -> Vec<String> {
+    let atoms = book.flow("flow").unwrap().atoms().iter();
+    let left = atoms.filter(|atom| atom.state() != Some("SUCCESS"));
+    left.map(|atom| atom.name().to_owned()).collect()
+}
+
+/// Does a step, and notes who did it.
+async fn do_step(claim: &Claim, book: &mut LogBook, step: &str) -> jobboard::Result<()> {
+    let atom = book.add_flow("flow").add_atom(step);
+    assert_ne!(atom.state(), Some("SUCCESS"), "{step} is done twice");
+    atom.set_results(claim.owner()).set_state("SUCCESS");
+    claim.save_book(book).await
+}
+
+#[tokio::test]
+#[ignore = "the process that other tests stop and kill"]
+async fn owner_that_notes_ten_steps() {
+    let Ok(endpoint) = std::env::var(ENDPOINT) else {
+        return;
+    };
+    let board = brief_board(&endpoint).await;
+    let claim = board.claim(&job_of(&board).await, "owner").await.unwrap();
+    let mut book = claim.job().book().await.unwrap().unwrap();
+    let mut steps = left_in(&book);
+    let last = steps.pop().unwrap();
+    for step in steps {
+        do_step(&claim, &mut book, &step).await.unwrap();
+        println!("{SAYS}saved {step}");
+    }
+    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    assert_eq!(orders.next_line().await.unwrap().unwrap(), "go on");
+    let saved = do_step(&claim, &mut book, &last).await;
+    println!("{SAYS}{:?}", saved.map_err(|error| error.kind()));
+}
+
+#[tokio::test]
+async fn owner_after_a_killed_one_resumes_at_the_first_step_that_was_not_saved() {
+    on_each(|etcd| async move {
+        let board = board(&etcd.endpoint()).await;
+        let job = post_ten_steps(&board).await;
+        let mut owner = Process::start("owner_that_notes_ten_steps", &etcd.endpoint());
+        while owner.says().await != "saved step 4" {}
+        // It is somewhere on its way to the last step, and does not do that one.
+        owner.kill().await;
+
+        let claim = claim_when_free(&board, 1).await.remove(0);
+        let mut book = claim.job().book().await.unwrap().unwrap();
+        let left = left_in(&book);
+        let first = 10 - left.len();
+        assert!((5..10).contains(&first), "{first}");
+        let expected: Vec<_> = (first..10).map(|step| format!("step {step}")).collect();
+        assert_eq!(left, expected);
+        for step in left {
+            do_step(&claim, &mut book, &step).await.unwrap();
+        }
+        let book = job.book().await.unwrap().unwrap();
+        assert!(left_in(&book).is_empty());
+        for (step, atom) in book.flow("flow").unwrap().atoms().iter().enumerate() {
+            let by = if step < first { "owner" } else { "another" };
+            assert_eq!(atom.results(), by, "{}", atom.name());
+        }
+        claim.consume().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn process_that_stood_still_past_its_ttl_overwrites_no_step() {
+    on_each(|etcd| async move {
+        let board = board(&etcd.endpoint()).await;
+        let job = post_ten_steps(&board).await;
+        let mut owner = Process::start("owner_that_notes_ten_steps", &etcd.endpoint());
+        while owner.says().await != "saved step 8" {}
+        owner.pause();
+        let claim = claim_when_free(&board, 1).await.remove(0);
+        let mut book = claim.job().book().await.unwrap().unwrap();
+        assert_eq!(left_in(&book), ["step 9"]);
+        do_step(&claim, &mut book, "step 9").await.unwrap();
+
+        owner.order("go on").await;
+        owner.resume();
+        assert_eq!(owner.says().await, "Err(Lost)");
+        let book = job.book().await.unwrap().unwrap();
+        let last = book.flow("flow").unwrap().atom("step 9").unwrap();
+        assert_eq!(last.results(), "another");
+        claim.consume().await.unwrap();
     })
     .await;
 }
@@ -293,6 +394,37 @@ async fn abandon_whose_answer_is_lost_gives_back_and_says_so() {
         let again = claim.consume().await.unwrap_err();
         assert_eq!(again.kind(), ErrorKind::Lost);
         taken.consume().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn save_whose_answer_is_lost_saves_once_and_says_so() {
+    on_each(|etcd| async move {
+        let mut lossy = Lossy::to(&etcd).await;
+        let job = post_ten_steps(&lossy.witness).await;
+        lossy.board.fresh_jobs().await.unwrap();
+        let job = lossy.board.get(job.id()).unwrap();
+        let claim = lossy.board.claim(&job, "owner").await.unwrap();
+        let mut book = job.book().await.unwrap().unwrap();
+        lossy.changes = {
+            let direct = Etcd::connect([etcd.endpoint()]).await.unwrap();
+            let from = revision(&direct).await.next();
+            let books = Key::new("/taskflow/.books/faults/").unwrap();
+            let request = WatchRequest::new(KeyRange::prefix(books), from);
+            direct.watch(request).await.unwrap()
+        };
+        let saving = do_step(&claim, &mut book, "step 0");
+        lossy
+            .without_answer(saving, |event| matches!(event, Event::Put(_)))
+            .await
+            .unwrap();
+        assert!(book.is_saved() && claim.is_held());
+        let books = lossy.witness.books();
+        let seen = books.load(book.uuid()).await.unwrap();
+        assert_eq!(left_in(&seen).len(), 9);
+        do_step(&claim, &mut book, "step 1").await.unwrap();
+        claim.consume().await.unwrap();
     })
     .await;
 }

@@ -18,7 +18,7 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use jobboard::{
-    Claim, ErrorKind, Job, JobBoard, JobState, NewJob,
+    Claim, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob,
     store::{
         self, KeepAlive, Key, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Revision, Store,
         StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
@@ -330,4 +330,124 @@ async fn jobs_after(store: &Troubled) -> usize {
         .await
         .unwrap();
     board.jobs().only_unclaimed().count()
+}
+
+/// A held job, with a book of so many steps as its owner reads it.
+async fn held_with_book(board: &JobBoard, steps: usize) -> (Claim, LogBook) {
+    let mut book = board.books().new_book("book");
+    for step in 0..steps {
+        book.add_flow("flow").add_atom(&step.to_string());
+    }
+    board.books().create(&mut book).await.unwrap();
+    let job = board.post(NewJob::new("job").book(&book)).await.unwrap();
+    let claim = board.claim(&job, "owner").await.unwrap();
+    let book = job.book().await.unwrap().unwrap();
+    (claim, book)
+}
+
+/// Notes the results of every step.
+fn note(book: &mut LogBook, results: u64) {
+    let flow = book.add_flow("flow");
+    for step in 0..flow.atoms().len() {
+        flow.add_atom(&step.to_string()).set_results(results);
+    }
+}
+
+/// How many steps are kept with these results.
+async fn kept_with(claim: &Claim, results: u64) -> usize {
+    let book = claim.job().book().await.unwrap().unwrap();
+    let atoms = book.flow("flow").unwrap().atoms().iter();
+    atoms.filter(|atom| atom.results() == results).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn save_whose_outcome_was_unknown_can_be_made_again() {
+    for trouble in [
+        Trouble::RequestsLost(3 * SECOND),
+        Trouble::LateAnswers(11 * SECOND),
+    ] {
+        let (store, board) = setup().await;
+        let (claim, mut book) = held_with_book(&board, 3).await;
+        note(&mut book, 1);
+        store.set(trouble);
+        let error = claim.save_book(&mut book).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unknown, "{trouble:?}");
+        assert!(!book.is_saved());
+        store.set(Trouble::None);
+        note(&mut book, 2);
+        claim.save_book(&mut book).await.unwrap();
+        // Nothing of the first comes later.
+        sleep(20 * SECOND).await;
+        assert_eq!(kept_with(&claim, 2).await, 3);
+        assert!(book.is_saved());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn save_that_did_not_happen_says_so() {
+    let (store, board) = setup().await;
+    let (claim, mut book) = held_with_book(&board, 3).await;
+    note(&mut book, 1);
+    // Told at once, so that nothing is under way when the call ends.
+    for trouble in [Trouble::Away(Duration::ZERO), Trouble::NoSpace] {
+        store.set(trouble);
+        let error = claim.save_book(&mut book).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{trouble:?}");
+    }
+    store.set(Trouble::None);
+    sleep(20 * SECOND).await;
+    assert_eq!(kept_with(&claim, 1).await, 0);
+    assert!(claim.is_held() && !book.is_saved());
+}
+
+#[tokio::test(start_paused = true)]
+async fn save_that_stops_between_two_parts_says_so_and_goes_on_from_there() {
+    let (store, board) = setup().await;
+    let (claim, mut book) = held_with_book(&board, 250).await;
+    note(&mut book, 1);
+    store.set(Trouble::LateAnswers(SECOND));
+    let saving = claim.save_book(&mut book);
+    let cut = async {
+        sleep(SECOND / 2).await;
+        store.set(Trouble::Away(SECOND / 3));
+    };
+    let error = tokio::join!(saving, cut).0.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unknown);
+    assert!(error.to_string().contains("1 of its 3 parts"), "{error}");
+    assert_eq!(kept_with(&claim, 1).await, 100);
+
+    store.set(Trouble::None);
+    claim.save_book(&mut book).await.unwrap();
+    assert_eq!(kept_with(&claim, 1).await, 250);
+    // Each was put when it was created and when it was saved, and no more.
+    let all = store::KeyRange::prefix(Key::new("/taskflow/.books/board/").unwrap());
+    let records = store.range(RangeRequest::new(all)).await.unwrap().kvs;
+    let put_twice = records.iter().filter(|record| record.version == 2).count();
+    assert_eq!((records.len(), put_twice), (252, 250));
+}
+
+#[tokio::test(start_paused = true)]
+async fn creation_that_stops_between_two_parts_shows_nothing_and_can_be_made_again() {
+    let (store, board) = setup().await;
+    let books = board.books();
+    let mut book = books.new_book("book");
+    for step in 0..250 {
+        book.add_flow("flow").add_atom(&step.to_string());
+    }
+    store.set(Trouble::LateAnswers(SECOND));
+    let creating = books.create(&mut book);
+    let cut = async {
+        sleep(SECOND / 2).await;
+        store.set(Trouble::NoSpace);
+    };
+    let error = tokio::join!(creating, cut).0.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let gone = books.load(book.uuid()).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+    assert!(books.list().await.unwrap().is_empty());
+
+    store.set(Trouble::None);
+    books.create(&mut book).await.unwrap();
+    let again = books.load(book.uuid()).await.unwrap();
+    assert_eq!(again.flow("flow").unwrap().atoms().len(), 250);
 }

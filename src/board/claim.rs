@@ -65,7 +65,13 @@ impl Claim {
             fraction,
             message: message.map(str::to_owned),
         };
-        settle::progress(&self.held, progress, self.deadline()).await
+        settle::progress(
+            &self.job.board.0.keys,
+            &self.held,
+            progress,
+            self.deadline(),
+        )
+        .await
     }
 
     /// Marks the job as done: it is gone from the board for good.

@@ -38,7 +38,7 @@ impl Job {
     /// # Errors
     /// [`Closed`](ErrorKind::Closed); [`Denied`](ErrorKind::Denied) if the user may not read the
     /// trash; [`Unavailable`](ErrorKind::Unavailable) if the job is gone and etcd could not be asked
-    /// in time how it ended.
+    /// in time how it ended; [`Corrupt`](ErrorKind::Corrupt) if somebody overwrote its posting.
     ///
     /// # Examples
     /// ```
@@ -80,9 +80,13 @@ impl Job {
         };
         let answer = timeout_at(deadline, asked).await.map_err(late)?;
         let answer = answer.map_err(|error| failure::of_read(doing(), error))?;
-        match ended::ending(&answer, self.uuid()) {
+        match ended::ending(&answer, self.entry.posted, self.uuid()) {
             Ok(Ending::Consumed(result)) => Ok(Ended::Consumed(result)),
             Ok(Ending::Trashed(reason)) => Ok(Ended::Trashed(reason)),
+            Ok(Ending::Unreadable) => {
+                let why = "its posting can not be read any more";
+                Err(Error::new(ErrorKind::Corrupt, doing(), why))
+            }
             Err(malformed) => Err(Error::new(
                 ErrorKind::Corrupt,
                 doing(),

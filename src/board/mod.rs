@@ -1,5 +1,6 @@
 //! The board: post jobs, look at them, claim them.
 
+mod books;
 mod builder;
 mod by_name;
 mod claim;
@@ -251,15 +252,13 @@ impl JobBoard {
     fn start(&self) -> Arc<Connection> {
         let mut connection = self.lock();
         let connection = connection.get_or_insert_with(|| {
-            let parts = Parts {
-                store: Arc::clone(&self.0.store),
-                keys: self.0.keys.clone(),
-                random: self.0.random.clone(),
-                settings: self.0.settings,
-            };
             let earlier = lock(&self.0.last_view).take();
-            let connection =
-                Connection::open(parts, self.0.read_only, &self.0.hub, earlier.as_ref());
+            let connection = Connection::open(
+                self.parts(),
+                self.0.read_only,
+                &self.0.hub,
+                earlier.as_ref(),
+            );
             connection.spawn(notifier::run(
                 Arc::downgrade(&self.0),
                 connection.over().clone(),
@@ -267,6 +266,15 @@ impl JobBoard {
             Arc::new(connection)
         });
         Arc::clone(connection)
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
+            store: Arc::clone(&self.0.store),
+            keys: self.0.keys.clone(),
+            random: self.0.random.clone(),
+            settings: self.0.settings,
+        }
     }
 
     fn connection_to_write(&self, doing: &str) -> Result<Arc<Connection>> {

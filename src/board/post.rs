@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    logbook::LogBook,
     protocol::{
         keys::JobId,
         limits::{MAX_POSTING, check_length, check_name},
-        posting::{NewPosting, Posting},
+        posting::{BookRef, NewPosting, Posting},
         priority::JobPriority,
     },
 };
@@ -22,6 +23,7 @@ pub struct NewJob {
     name: String,
     details: Value,
     priority: JobPriority,
+    book: Option<BookRef>,
 }
 
 impl NewJob {
@@ -32,6 +34,7 @@ impl NewJob {
             name: name.into(),
             details,
             priority: JobPriority::Normal,
+            book: None,
         }
     }
 
@@ -46,6 +49,15 @@ impl NewJob {
     #[must_use]
     pub const fn priority(mut self, priority: JobPriority) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// The logbook in which the owners of the job note what they did; [create](crate::LogBooks::create) it
+    /// first. Defaults to none.
+    #[must_use]
+    pub fn book(mut self, book: &LogBook) -> Self {
+        let (name, uuid) = (book.name().to_owned(), book.uuid());
+        self.book = Some(BookRef { name, uuid });
         self
     }
 
@@ -65,14 +77,19 @@ impl NewJob {
         }
         let details = to_raw_value(&self.details)
             .map_err(|error| Error::new(ErrorKind::Invalid, doing, error.to_string()))?;
-        let Self { name, priority, .. } = self;
+        let Self {
+            name,
+            priority,
+            book,
+            ..
+        } = self;
         let posting = NewPosting {
             uuid,
             name,
             priority,
             created_on,
             details,
-            book: None,
+            book,
         };
         // With the longest number. What nobody could read must not come onto the board.
         let record = posting.record(JobId::MAX);

@@ -58,6 +58,7 @@ async fn settle<V: Settle<Outcome = Result<Revision, NotHeld>>>(
 
 /// Writes how far the holder of a job has come.
 pub(super) async fn progress(
+    keys: &Keyspace,
     held: &Held,
     progress: Progress,
     deadline: Instant,
@@ -71,8 +72,8 @@ pub(super) async fn progress(
     let length = progress.message.as_ref().map_or(0, String::len);
     check_length(&doing, "the message", length, MAX_NAME)?;
     let state = held.state().progressed(progress);
-    let verb = |keys: &Keyspace| Report::new(keys, hold, state);
-    match held.session().write_held(&hold, verb, deadline).await {
+    let verb = Report::new(keys, hold, state);
+    match held.session().write_held(hold, verb, deadline).await {
         Ok(outcome) => outcome.map_err(|not_held| failure::of_not_held(doing, not_held)),
         Err(error) => Err(failure::of_settle(doing, &hold, error)),
     }

@@ -5,11 +5,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    keys::{JobId, Keyspace},
+    keys::{JobId, JobPart, Keyspace},
     record,
-    verb::{Malformed, read_of},
+    verb::{Malformed, create_revision, read_of},
 };
-use crate::store::{Op, RangeResponse, Txn, TxnResponse};
+use crate::store::{Op, RangeRequest, RangeResponse, Revision, Txn, TxnResponse};
 
 /// How a job ended that is not on its board any more.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub(crate) enum Ending {
     Consumed(Option<Value>),
     /// It was trashed, for this reason if one was given.
     Trashed(Option<String>),
+    /// It has not: its key is there, and what stands in it can not be read.
+    Unreadable,
 }
 
 /// Reads what tells how a job ended.
@@ -26,11 +28,19 @@ pub(crate) fn ask(keys: &Keyspace, job: JobId) -> Txn {
         Op::get(keys.done(job)),
         Op::get(keys.trash(job, 0)),
         Op::get(keys.more_trash(job)),
+        RangeRequest::new(keys.job(job, JobPart::Data))
+            .keys_only()
+            .into(),
     ])
 }
 
-/// How the job with this uuid ended. What can not be read is nobody's.
-pub(crate) fn ending(response: &TxnResponse, uuid: Uuid) -> Result<Ending, Malformed> {
+/// How the job with this uuid ended, whose posting came to be at `posted`. What can not be read of
+/// the rest is nobody's.
+pub(crate) fn ending(
+    response: &TxnResponse,
+    posted: Revision,
+    uuid: Uuid,
+) -> Result<Ending, Malformed> {
     #[derive(Deserialize)]
     struct Done {
         uuid: Uuid,
@@ -46,7 +56,10 @@ pub(crate) fn ending(response: &TxnResponse, uuid: Uuid) -> Result<Ending, Malfo
         reason: Option<String>,
     }
 
-    let [done, first, more] = [0, 1, 2].map(|index| read_of(response, index));
+    let [done, first, more, data] = [0, 1, 2, 3].map(|index| read_of(response, index));
+    if create_revision(data?.first()) == posted {
+        return Ok(Ending::Unreadable);
+    }
     let mut places = first?.kvs.iter().chain(&more?.kvs);
     let trashed = places.find_map(|place| {
         record::read::<Trashed>(&place.value)
@@ -76,6 +89,7 @@ mod tests {
     };
 
     const UUID: Uuid = Uuid::from_u128(7);
+    const FIRST_PUT: Revision = Revision::new(2);
 
     type Place = fn(&Keyspace) -> Key;
 
@@ -88,7 +102,8 @@ mod tests {
                 .await
                 .unwrap();
         }
-        ending(&store.txn(ask(&keys, job())).await.unwrap(), UUID).unwrap()
+        let answer = store.txn(ask(&keys, job())).await.unwrap();
+        ending(&answer, FIRST_PUT, UUID).unwrap()
     }
 
     fn job() -> JobId {
@@ -103,6 +118,10 @@ mod tests {
         keys.trash(job(), 0)
     }
 
+    fn data(keys: &Keyspace) -> Key {
+        keys.job(job(), JobPart::Data)
+    }
+
     fn second_place(keys: &Keyspace) -> Key {
         keys.trash(job(), 1)
     }
@@ -110,6 +129,16 @@ mod tests {
     #[tokio::test]
     async fn job_of_which_nothing_is_kept_was_consumed() {
         assert_eq!(ending_with(&[]).await, Ending::Consumed(None));
+    }
+
+    #[tokio::test]
+    async fn job_whose_posting_is_there_has_not_ended() {
+        assert_eq!(
+            ending_with(&[(data, json!("broken"))]).await,
+            Ending::Unreadable
+        );
+        let other = [(done as Place, json!({})), (data, json!("posted later"))];
+        assert_eq!(ending_with(&other).await, Ending::Consumed(None));
     }
 
     #[tokio::test]

@@ -341,6 +341,20 @@ impl Keyspace {
         JobId::from_digits(rest.split_once('.').map_or(rest, |(job, _copy)| job))
     }
 
+    /// The range of all logbooks and all that is in them.
+    pub(crate) fn all_books(&self) -> KeyRange {
+        KeyRange::prefix(self.books.clone())
+    }
+
+    /// The logbook whose own record is kept at `key`; `None` if that is the place of a flow, of an
+    /// atom, or of nothing.
+    pub(crate) fn parse_book(&self, key: &Key) -> Option<Uuid> {
+        let rest = key.as_bytes().strip_prefix(self.books.as_bytes())?;
+        let book = Uuid::try_parse_ascii(rest).ok()?;
+        // There are other ways to write a uuid than that of the keys.
+        (self.book(book) == *key).then_some(book)
+    }
+
     /// What a key of [`jobs`](Self::jobs) is; `None` if it belongs to no job and is not the
     /// barrier.
     pub(crate) fn parse<'key>(&self, key: &'key Key) -> Option<BoardKey<'key>> {
@@ -508,6 +522,25 @@ mod tests {
             "/taskflow/.books/jobboard/00000000-0000-0000-0000-000000000001\
              /00000000-0000-0000-0000-000000000003/00000000-0000-0000-0000-000000000004"
         );
+    }
+
+    #[test]
+    fn books_are_told_from_what_is_in_them() {
+        let (keys, [book, flow, atom]) = (keyspace(), [10, 11, 12].map(Uuid::from_u128));
+        assert_eq!(keys.parse_book(&keys.book(book)), Some(book));
+        let upper = keys.book(book).as_str().unwrap().replace("00a", "00A");
+        for other in [
+            keys.flow(book, flow),
+            keys.atom(book, flow, atom),
+            Key::new(upper).unwrap(),
+            keys.books.child("x"),
+            keys.sequence(),
+        ] {
+            assert_eq!(keys.parse_book(&other), None, "{other}");
+        }
+        for key in [keys.book(book), keys.atom(book, flow, atom)] {
+            assert!(keys.all_books().contains(&key), "{key}");
+        }
     }
 
     #[test]

@@ -5,6 +5,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// The largest posting, in bytes of its JSON: 1 MiB.
 pub(crate) const MAX_POSTING: usize = 1 << 20;
 
+/// The largest record of a logbook, of a flow or of an atom, in bytes of its JSON: 512 KiB.
+pub(crate) const MAX_BOOK_RECORD: usize = 512 << 10;
+
 /// The longest name, owner, unique key or message of a progress, in bytes: 255.
 pub(crate) const MAX_NAME: usize = 255;
 

@@ -6,8 +6,10 @@
 
 pub(crate) mod abandon;
 pub(crate) mod barrier;
+pub(crate) mod book;
 pub(crate) mod claim;
 pub(crate) mod consume;
+pub(crate) mod detail;
 pub(crate) mod ended;
 pub(crate) mod entity;
 pub(crate) mod envelope;

@@ -15,11 +15,13 @@ use super::{
 use crate::{
     protocol::{
         abandon::Abandon,
+        book::{SaveBook, SaveRefusal},
         claim::{Claim, ClaimOf, ClaimRefusal},
         consume::Consume,
         envelope::Guard,
         holding::{Hold, NotHeld},
         keys::{JobId, Keyspace},
+        progress::Report,
         state::{SeenState, StateRecord},
         trash::{Trash, TrashRefusal},
         verb::Verb,
@@ -49,7 +51,7 @@ pub(crate) struct ClaimRequest<'a> {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// A verb that can end a hold.
+/// A verb on a hold: it can end it, or find it over.
 pub(crate) trait Settle: Verb {
     /// What its outcome means for the hold.
     fn ending(outcome: &Self::Outcome) -> Ending;
@@ -135,23 +137,25 @@ impl Session {
             .await
     }
 
-    /// Sends a verb on a hold that can not end it. If the verb finds the hold over, its holder
-    /// hears of that from the view, too.
-    pub(crate) async fn write_held<V: Verb>(
+    /// Sends a verb on a hold that does not end it. Two of one job are never under way at once, so
+    /// that none can overtake the one before.
+    pub(crate) async fn write_held<V: Settle>(
         &self,
-        hold: &Hold,
-        verb: impl FnOnce(&Keyspace) -> V,
+        hold: Hold,
+        verb: V,
         deadline: Instant,
     ) -> Result<V::Outcome, WriteError> {
         let turn = self.turn(hold.job, deadline).await?;
-        // Held until the answer is definite, even if the caller has gone.
-        let then = move |outcome| {
+        let Hold { job, token, .. } = hold;
+        let claims = Arc::clone(&self.claims);
+        let then = move |outcome: Result<V::Outcome, WriteError>| {
+            if let Ok(Ending::Lost) = outcome.as_ref().map(V::ending) {
+                claims.settle(job, token, Some(Ending::Lost));
+            }
             drop(turn);
             outcome
         };
-        self.writer
-            .write_then(verb(&self.keys), deadline, then)
-            .await
+        self.writer.write_then(verb, deadline, then).await
     }
 
     async fn settle_in_turn<V: Settle>(
@@ -345,12 +349,31 @@ impl Settle for Abandon {
     }
 }
 
+impl Settle for Report {
+    fn ending(outcome: &Self::Outcome) -> Ending {
+        if outcome.is_ok() {
+            Ending::Stands
+        } else {
+            Ending::Lost
+        }
+    }
+}
+
 impl Settle for Trash {
     fn ending(outcome: &Self::Outcome) -> Ending {
         match outcome {
             Ok(_) => Ending::Settled,
             Err(TrashRefusal::NotHeld(_)) => Ending::Lost,
             Err(TrashRefusal::PlaceTaken) => Ending::Stands,
+        }
+    }
+}
+
+impl Settle for SaveBook {
+    fn ending(outcome: &Self::Outcome) -> Ending {
+        match outcome {
+            Ok(_) | Err(SaveRefusal::NotKept) => Ending::Stands,
+            Err(SaveRefusal::NotHeld(_)) => Ending::Lost,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Reading a range page by page, all at one revision.
 
-use super::{ErrorKind, Header, KeyRange, KeyValue, RangeRequest, Result, Revision, Store};
+use super::{
+    Content, ErrorKind, Header, KeyRange, KeyValue, RangeRequest, Result, Revision, Store,
+};
 
 /// A reader of a range in pages. All pages are of the revision of the first one, so that together
 /// they are what one read would have given.
@@ -9,6 +11,7 @@ pub struct Pager {
     rest: Option<KeyRange>,
     at: Option<Revision>,
     size: usize,
+    content: Content,
 }
 
 /// One page of a range.
@@ -30,7 +33,15 @@ impl Pager {
             rest: Some(range.into()),
             at: None,
             size: size.max(1),
+            content: Content::Full,
         }
+    }
+
+    /// Leaves the values out.
+    #[must_use]
+    pub const fn keys_only(mut self) -> Self {
+        self.content = Content::KeysOnly;
+        self
     }
 
     /// Reads the next page; `None` after the last. The first page is always given, however empty.
@@ -48,6 +59,7 @@ impl Pager {
         let response = loop {
             let mut request = RangeRequest::new(range.clone()).limit(self.size);
             request.revision = self.at;
+            request.content = self.content;
             match store.range(request).await {
                 Err(error) if error.kind() == ErrorKind::TooLarge && self.size > 1 => {
                     self.size /= 2;

@@ -75,6 +75,7 @@ macro_rules! for_each_law {
         }
         $crate::for_each_law! { @ $each shared page
             pages_together_are_one_read_of_one_revision
+            pages_can_leave_the_values_out
             full_last_page_is_the_last
             empty_range_is_one_empty_page
         }

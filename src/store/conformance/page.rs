@@ -34,6 +34,21 @@ pub async fn pages_together_are_one_read_of_one_revision(store: &dyn Store, pref
     assert_eq!((first.at, second.at), (third.at, third.at));
 }
 
+/// Pages of keys alone are those of the keys with their values.
+pub async fn pages_can_leave_the_values_out(store: &dyn Store, prefix: &str) {
+    let space = Space::new(store, prefix);
+    for name in ["a", "b", "c"] {
+        space.put(name, "value").await;
+    }
+    let mut pager = Pager::new(space.all(), 2).keys_only();
+    let mut kvs = Vec::new();
+    while let Some(page) = pager.next(store).await.unwrap() {
+        kvs.extend(page.kvs);
+    }
+    assert_eq!(keys_of(&kvs), space.keys(["a", "b", "c"]));
+    assert!(kvs.iter().all(|kv| kv.value.is_empty()));
+}
+
 /// A page that ends with the last key is the last page.
 pub async fn full_last_page_is_the_last(store: &dyn Store, prefix: &str) {
     let space = Space::new(store, prefix);
