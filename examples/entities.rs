@@ -1,6 +1,8 @@
 //! Processes register as entities, so that everybody sees who works at a board. Who closes its board
 //! or dies is gone from the list; a process that was started again stands beside its namesake.
 
+#![expect(clippy::print_stdout, reason = "an example tells what it does")]
+
 use jobboard::{Entity, EntityEvent, JobBoard, store::Memory};
 use serde_json::json;
 

@@ -2,3 +2,6 @@
 
 #[doc = include_str!("docs/keyspace.md")]
 pub mod keyspace {}
+
+#[doc = include_str!("docs/contract.md")]
+pub mod contract {}

@@ -10,8 +10,10 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::DateTime;
 use jobboard::{
     Ended, ErrorKind, JobBoard, JobPriority, JobState, NewJob,
+    clock::Clock,
     store::{Key, KeyRange, RangeRequest, Store, StoreExt},
 };
 use serde_json::json;
@@ -37,6 +39,64 @@ stories! {
     read_only_handle_sees_all_and_writes_nothing
     unreadable_record_hides_no_other_job
     wait_for_a_job_tells_how_it_ended
+    job_that_can_not_be_read_any_more_has_not_ended
+    posted_job_has_its_times_and_they_move_with_a_claim
+    job_that_vanishes_meanwhile_is_left_out
+    fresh_view_shows_what_was_posted_before
+}
+
+async fn posted_job_has_its_times_and_they_move_with_a_claim(store: Arc<dyn Store>) {
+    let origin = DateTime::from_timestamp(1_000, 0).unwrap();
+    let board = JobBoard::builder("images")
+        .store(store)
+        .clock(Clock::counted_from(origin));
+    let board = board.connect().await.unwrap();
+    let job = board.post(NewJob::new("thumbnail")).await.unwrap();
+    let created = job.created_on().unwrap();
+    assert!((origin..origin + Duration::from_mins(1)).contains(&created));
+    assert_eq!(job.last_modified(), Some(created));
+    let claim = board.claim(&job, "one").await.unwrap();
+    let seen = board.fresh_jobs().await.unwrap().next().unwrap();
+    assert_eq!(seen.created_on(), Some(created));
+    assert!(seen.last_modified() > Some(created));
+    claim.consume().await.unwrap();
+    board.close().await;
+}
+
+async fn job_that_vanishes_meanwhile_is_left_out(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let mut posted = Vec::new();
+    for name in ["a", "b", "c"] {
+        posted.push(board.post(NewJob::new(name)).await.unwrap());
+    }
+    let mut jobs = board.fresh_jobs().await.unwrap();
+    assert_eq!(jobs.next().unwrap().name(), "a");
+    let claim = board.claim(&posted[1], "one").await.unwrap();
+    claim.consume().await.unwrap();
+    board.fresh_jobs().await.unwrap();
+    assert_eq!(jobs.next().unwrap().name(), "c");
+    assert!(jobs.next().is_none());
+    board.close().await;
+}
+
+async fn fresh_view_shows_what_was_posted_before(store: Arc<dyn Store>) {
+    let (poster, viewer) = (board(&store).await, board(&store).await);
+    for count in 1..=50 {
+        poster.post(NewJob::new("thumbnail")).await.unwrap();
+        assert_eq!(viewer.fresh_jobs().await.unwrap().count(), count);
+    }
+    poster.close().await;
+    viewer.close().await;
+}
+
+async fn job_that_can_not_be_read_any_more_has_not_ended(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let job = board.post(NewJob::new("thumbnail")).await.unwrap();
+    let data = Key::new(format!("/taskflow/jobs/images/job{}.data", job.id())).unwrap();
+    store.put(data, "{".into()).await.unwrap();
+    let ended = job.wait(None).await.unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::Corrupt, "{ended}");
+    board.close().await;
 }
 
 async fn wait_for_a_job_tells_how_it_ended(store: Arc<dyn Store>) {

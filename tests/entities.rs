@@ -40,7 +40,7 @@ fn names(entities: &Entities) -> Vec<String> {
 }
 
 /// Waits until the view is as `wanted`.
-async fn until(entities: &Entities, wanted: impl Fn(&Entities) -> bool) {
+async fn until(entities: &Entities, wanted: impl Fn(&Entities) -> bool + Sync) {
     let come = async {
         let mut seen = entities.revision();
         while !wanted(entities) {
