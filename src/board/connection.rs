@@ -66,9 +66,9 @@ impl Connection {
         let over = CancellationToken::new();
         tasks.spawn(follow_trash(parts.clone(), Arc::clone(hub), over.clone()));
         let pool = Arc::new(Pool::new(parts.clone()));
-        let registrar = Registrar::new(Arc::clone(&pool));
+        let registrar = Registrar::new(Arc::clone(&pool), over.child_token());
         let registering = registrar.clone();
-        tasks.spawn(registering.keep(settings.deadline, backoff, over.clone()));
+        tasks.spawn(registering.keep(settings.deadline, backoff));
         let (sessions, listeners) = (Arc::clone(&pool), Arc::clone(hub));
         let observer = move |applied: &Applied<'_>| {
             tell_sessions(&sessions, applied);
@@ -89,6 +89,7 @@ impl Connection {
     }
 
     pub(super) async fn close(&self, deadline: Instant) {
+        self.registrar.stop();
         self.pool.close(deadline).await;
         self.cache.close().await;
         if let Some(entities) = self.entities.get() {

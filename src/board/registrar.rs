@@ -30,6 +30,7 @@ struct Shared {
     standing: Mutex<BTreeMap<Id, Standing>>,
     /// Tells the task that there is another session to watch.
     news: Notify,
+    stop: CancellationToken,
 }
 
 /// Kind and name.
@@ -41,12 +42,19 @@ struct Standing {
 }
 
 impl Registrar {
-    pub(super) fn new(pool: Arc<Pool>) -> Self {
+    /// Keeps nobody registered any more once `stop` has fired.
+    pub(super) fn new(pool: Arc<Pool>, stop: CancellationToken) -> Self {
         Self(Arc::new(Shared {
             pool,
             standing: Mutex::default(),
             news: Notify::new(),
+            stop,
         }))
+    }
+
+    /// Keeps nobody registered any more: the sessions are about to end.
+    pub(super) fn stop(&self) {
+        self.0.stop.cancel();
     }
 
     pub(super) async fn register(
@@ -89,14 +97,11 @@ impl Registrar {
         Ok(true)
     }
 
-    /// Registers again what loses its session, until `over` fires. Each try ends after `patience`.
-    pub(super) async fn keep(
-        self,
-        patience: Duration,
-        mut backoff: Backoff,
-        over: CancellationToken,
-    ) {
-        over.run_until_cancelled(async {
+    /// Registers again what loses its session, until this is stopped. Each try ends after
+    /// `patience`.
+    pub(super) async fn keep(self, patience: Duration, mut backoff: Backoff) {
+        let stop = self.0.stop.clone();
+        stop.run_until_cancelled(async {
             loop {
                 backoff.wait().await;
                 self.session_lost().await;

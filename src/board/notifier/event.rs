@@ -13,7 +13,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Notification {
-    /// The revision at which it happened, or at which a list showed it.
+    /// The revision at which it happened, or at which a list showed it; zero for
+    /// [`Event::Lagged`].
     pub revision: Revision,
     /// What happened.
     pub event: Event,
