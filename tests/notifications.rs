@@ -33,7 +33,6 @@ stories! {
     callbacks_go_when_they_are_deregistered_and_at_a_reset
     filter_chooses_by_the_details
     callbacks_stay_over_a_reconnect_and_hear_what_they_missed
-    callback_hears_nothing_from_before_it_was_registered
     stream_ends_with_the_board
 }
 
@@ -329,20 +328,6 @@ async fn callbacks_stay_over_a_reconnect_and_hear_what_they_missed(store: Arc<dy
     assert!(told.try_recv().is_err());
 }
 
-async fn callback_hears_nothing_from_before_it_was_registered(store: Arc<dyn Store>) {
-    let board = board(&store).await;
-    let (callback, mut told) = listener();
-    board
-        .notifier()
-        .register(EventKind::Posted, |_: &Notification| {});
-    board.post(NewJob::new("before")).await.unwrap();
-    board.fresh_jobs().await.unwrap();
-    board.notifier().register(EventKind::Posted, callback);
-    board.post(NewJob::new("after")).await.unwrap();
-    assert_eq!(heard(&mut told).await, "POSTED after");
-    board.close().await;
-}
-
 async fn stream_ends_with_the_board(store: Arc<dyn Store>) {
     let board = board(&store).await;
     let events = board.events(EventKind::Posted).unwrap();
@@ -353,6 +338,33 @@ async fn stream_ends_with_the_board(store: Arc<dyn Store>) {
     assert_eq!(told, ["POSTED a"]);
     let closed = board.events(EventKind::Posted).unwrap_err();
     assert_eq!(closed.kind(), ErrorKind::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callback_hears_nothing_from_before_it_was_registered() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let board = board(&store).await;
+    // The first callback holds the others up until it may go on.
+    let (go_on, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    board
+        .notifier()
+        .register(EventKind::Posted, move |_: &Notification| {
+            gate.lock()
+                .unwrap()
+                .recv()
+                .map_err(|error| error.to_string())
+        });
+    for _ in 0..2 {
+        board.post(NewJob::new("before")).await.unwrap();
+    }
+    board.fresh_jobs().await.unwrap();
+    let (callback, mut told) = listener();
+    board.notifier().register(EventKind::Posted, callback);
+    drop(go_on);
+    board.post(NewJob::new("after")).await.unwrap();
+    assert_eq!(heard(&mut told).await, "POSTED after");
+    board.close().await;
 }
 
 #[tokio::test]
