@@ -33,7 +33,7 @@ struct Inner {
 pub enum ErrorKind {
     /// The call can not be served as it is: fix it.
     Invalid,
-    /// There is no such job (any more): nothing to do.
+    /// There is no such job or logbook (any more): nothing to do.
     NotFound,
     /// Somebody holds the job ([`Error::owner`] tells who): pick another.
     Claimed,

@@ -72,9 +72,8 @@ pub mod testing;
 
 pub use crate::{
     board::{
-        CallbackId, CallbackOutcome, Claim, Ended, Entities, EntityEvents, Event, EventKind,
-        EventKinds, Events, Job, JobBoard, JobBoardBuilder, Jobs, NewJob, Notification, Notifier,
-        TrashedJob,
+        CallbackId, CallbackOutcome, Claim, Ended, Entities, Event, EventKind, EventKinds, Events,
+        Job, JobBoard, JobBoardBuilder, Jobs, NewJob, Notification, Notifier, TrashedJob,
     },
     cache::{Counts, EntityEvent, Registered, Unreadable},
     error::{Error, ErrorKind, Result},

@@ -11,265 +11,393 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use jobboard::{
-    Entities, Entity, EntityEvent, EntityEvents, ErrorKind, JobBoard, Registered,
-    store::{Key, KeyRange, RangeRequest, Store, StoreExt},
+    Entities, Entity, EntityEvent, ErrorKind, JobBoard, Registered,
+    store::{Key, KeyRange, LeaseId, Op, RangeRequest, Store, StoreExt, Txn},
 };
 use serde_json::json;
 use tokio::time::timeout;
 
 use self::support::{board, stories};
 
+/// More than any wait of a story takes.
+const BOUND: Duration = Duration::from_secs(30);
+
 stories! {
-    registered_entity_is_listed_with_its_metadata
-    namesakes_of_two_processes_stand_side_by_side
-    entity_goes_when_it_is_deregistered_and_with_its_board
+    registered_entity_is_listed_by_others_with_its_metadata
+    registration_that_has_returned_is_listed_at_once
+    registering_again_replaces_the_metadata
+    deregistered_entity_goes
+    closed_board_takes_its_entities_along
+    lost_session_is_followed_by_a_registration_in_the_next
     entity_is_registered_again_after_its_session_is_lost
-    each_change_is_told_in_order
-    name_can_be_any_text
-    record_of_the_wrong_shape_hides_no_other_entity
-    bad_entity_is_refused
-    closed_board_registers_and_lists_nobody
-    read_only_handle_lists_and_registers_nobody
+    restarted_process_is_listed_beside_its_namesake
+    events_tell_what_happens_in_order
+    slow_listener_is_told_that_it_lagged
+    unreadable_record_hides_no_other_entity
+    entity_can_have_any_name
+    bad_input_is_refused
+    closed_handle_registers_and_lists_nothing
+    read_only_handle_sees_entities_and_registers_none
 }
 
-const KIND: &str = "conductor";
-
-fn names(entities: &Entities) -> Vec<String> {
-    let list = entities.list().into_iter();
-    list.map(|one| one.entity.name().to_owned()).collect()
+fn conductor(name: &str) -> Entity {
+    Entity::new("conductor", name)
 }
 
-/// Waits until the view is as `wanted`.
-async fn until(entities: &Entities, wanted: impl Fn(&Entities) -> bool + Sync) {
-    let come = async {
+fn key(text: impl Into<String>) -> Key {
+    Key::new(text.into()).unwrap()
+}
+
+fn names(list: &[Registered]) -> Vec<&str> {
+    list.iter().map(|one| one.entity.name()).collect()
+}
+
+/// Waits until the list is as it is wanted.
+async fn until(entities: &Entities, wanted: impl Fn(&[Registered]) -> bool + Send + Sync) {
+    let wait = async {
         let mut seen = entities.revision();
-        while !wanted(entities) {
+        while !wanted(&entities.list()) {
             seen = entities.changed(seen).await.unwrap();
         }
     };
-    let come = timeout(Duration::from_secs(30), come).await;
-    come.unwrap_or_else(|_| panic!("{entities:?}"));
+    let seen = timeout(BOUND, wait).await;
+    assert!(seen.is_ok(), "{:?}", entities.list());
 }
 
-async fn next(events: &mut EntityEvents) -> EntityEvent {
-    let next = timeout(Duration::from_secs(30), events.next());
-    next.await.expect("an event is told").unwrap()
+async fn registered_entity_is_listed_by_others_with_its_metadata(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    let entity = conductor("a@host:1").with_metadata(json!({"slots": 8}));
+    board.register_entity(&entity).await.unwrap();
+    let seen = other.entities().await.unwrap().list();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].entity, entity);
+    assert_eq!(seen[0].entity.metadata()["slots"], 8);
+
+    let stands = "/taskflow/.entities/images/conductor/a%40host%3A1/";
+    let stands = store.get(key(format!("{stands}{}", seen[0].session)));
+    let stands = stands.await.unwrap().unwrap();
+    assert_eq!(stands.create_revision, seen[0].since);
+    let record: serde_json::Value = serde_json::from_slice(&stands.value).unwrap();
+    let written = json!({"kind": "conductor", "name": "a@host:1", "metadata": {"slots": 8}});
+    assert_eq!(record, written);
+    board.close().await;
+    other.close().await;
 }
 
-/// Ends the lease of a session, as etcd does when it hears nothing of it.
-async fn end(store: &Arc<dyn Store>, of: &Registered) {
-    let guard = format!("/taskflow/.sessions/images/{}", of.session);
-    let guard = store.get(Key::new(guard).unwrap()).await.unwrap().unwrap();
-    store.revoke(guard.lease.unwrap()).await.unwrap();
-}
-
-async fn registered_entity_is_listed_with_its_metadata(store: Arc<dyn Store>) {
-    let (one, two) = (board(&store).await, board(&store).await);
-    let before = two.entities().await.unwrap();
-    assert!(before.list().is_empty());
-    let entity = Entity::new(KIND, "a").with_metadata(json!({"slots": 8}));
-    one.register_entity(&entity).await.unwrap();
-    one.register_entity(&Entity::new("cook", "b"))
-        .await
-        .unwrap();
-    // Everybody who was registered before the call is shown, by the view that was there already too.
-    let entities = two.entities().await.unwrap();
-    assert_eq!(names(&entities), ["a", "b"]);
-    assert_eq!(names(&before), ["a", "b"]);
-    let listed = entities.of_kind(KIND);
-    assert_eq!((listed.len(), &listed[0].entity), (1, &entity));
-
-    let entity = entity.with_metadata(json!({"slots": 9}));
-    one.register_entity(&entity).await.unwrap();
-    let again = two.entities().await.unwrap().of_kind(KIND);
-    assert_eq!((again.len(), &again[0].entity), (1, &entity));
-    assert_eq!(again[0].session, listed[0].session);
-    one.close().await;
-    two.close().await;
-}
-
-async fn namesakes_of_two_processes_stand_side_by_side(store: Arc<dyn Store>) {
-    let (dying, restarted) = (board(&store).await, board(&store).await);
-    let entity = Entity::new(KIND, "a@h:1");
-    dying.register_entity(&entity).await.unwrap();
-    restarted.register_entity(&entity).await.unwrap();
-    let entities = restarted.entities().await.unwrap();
-    let both = entities.list();
-    assert_eq!(names(&entities), ["a@h:1", "a@h:1"]);
-    assert_ne!(both[0].session, both[1].session);
-    assert!(both[0].since < both[1].since);
-    dying.close().await;
-    until(&entities, |entities| entities.list().len() == 1).await;
-    assert_eq!(entities.list()[0].session, both[1].session);
-    restarted.close().await;
-}
-
-async fn entity_goes_when_it_is_deregistered_and_with_its_board(store: Arc<dyn Store>) {
-    let (one, two) = (board(&store).await, board(&store).await);
-    for name in ["a", "b"] {
-        one.register_entity(&Entity::new(KIND, name)).await.unwrap();
+async fn registration_that_has_returned_is_listed_at_once(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    for number in 1..=50 {
+        let entity = conductor(&number.to_string());
+        board.register_entity(&entity).await.unwrap();
+        let lists = [&board, &other].map(JobBoard::entities);
+        for list in futures::future::join_all(lists).await {
+            assert_eq!(list.unwrap().of_kind("conductor").len(), number);
+        }
     }
-    assert!(!two.deregister_entity(KIND, "a").await.unwrap());
-    assert!(one.deregister_entity(KIND, "a").await.unwrap());
-    assert!(!one.deregister_entity(KIND, "a").await.unwrap());
-    assert_eq!(names(&two.entities().await.unwrap()), ["b"]);
-    one.close().await;
-    assert!(two.entities().await.unwrap().list().is_empty());
-    // Connecting again registers nobody.
-    one.connect().await.unwrap();
-    one.fresh_jobs().await.unwrap();
-    assert!(two.entities().await.unwrap().list().is_empty());
-    one.close().await;
-    two.close().await;
+    board.close().await;
+    other.close().await;
+}
+
+async fn registering_again_replaces_the_metadata(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let entities = board.entities().await.unwrap();
+    let mut events = entities.events().unwrap();
+    board.register_entity(&conductor("a")).await.unwrap();
+    let busy = conductor("a").with_metadata(json!({"busy": true}));
+    board.register_entity(&busy).await.unwrap();
+    let Some(EntityEvent::Registered(first)) = events.next().await else {
+        panic!("it was registered");
+    };
+    let Some(EntityEvent::Changed(second)) = events.next().await else {
+        panic!("it was changed");
+    };
+    assert_eq!((first.session, first.since), (second.session, second.since));
+    assert_eq!(second.entity, busy);
+    assert_eq!(entities.list(), [second]);
+    board.close().await;
+}
+
+async fn deregistered_entity_goes(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    for name in ["a", "b"] {
+        board.register_entity(&conductor(name)).await.unwrap();
+    }
+    other.register_entity(&conductor("a")).await.unwrap();
+    let entities = other.entities().await.unwrap();
+    assert_eq!(names(&entities.list()), ["a", "a", "b"]);
+    assert!(!other.deregister_entity("conductor", "b").await.unwrap());
+    assert!(board.deregister_entity("conductor", "a").await.unwrap());
+    until(&entities, |list| names(list) == ["a", "b"]).await;
+    assert!(!board.deregister_entity("conductor", "a").await.unwrap());
+    board.close().await;
+    other.close().await;
+}
+
+async fn closed_board_takes_its_entities_along(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    board.register_entity(&conductor("a")).await.unwrap();
+    other.register_entity(&conductor("b")).await.unwrap();
+    board.close().await;
+    let entities = other.entities().await.unwrap();
+    assert_eq!(names(&entities.list()), ["b"]);
+
+    board.connect().await.unwrap();
+    board.register_entity(&conductor("c")).await.unwrap();
+    let entities = other.entities().await.unwrap();
+    assert_eq!(names(&entities.list()), ["b", "c"]);
+    board.close().await;
+    other.close().await;
+}
+
+async fn lost_session_is_followed_by_a_registration_in_the_next(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    let entity = conductor("a").with_metadata(json!({"slots": 8}));
+    board.register_entity(&entity).await.unwrap();
+    let entities = other.entities().await.unwrap();
+    let first = entities.list().remove(0);
+
+    store.revoke(lease_of(&store, &first).await).await.unwrap();
+    let again = |list: &[Registered]| list.len() == 1 && list[0].session != first.session;
+    until(&entities, again).await;
+    assert_eq!(entities.list()[0].entity, entity);
+    board.close().await;
+    other.close().await;
 }
 
 async fn entity_is_registered_again_after_its_session_is_lost(store: Arc<dyn Store>) {
     let (one, two) = (board(&store).await, board(&store).await);
     for name in ["a", "b", "gone"] {
-        one.register_entity(&Entity::new(KIND, name)).await.unwrap();
+        one.register_entity(&conductor(name)).await.unwrap();
     }
-    one.deregister_entity(KIND, "gone").await.unwrap();
+    one.deregister_entity("conductor", "gone").await.unwrap();
     let entities = two.entities().await.unwrap();
     for _ in 0..2 {
         let before = entities.list();
-        end(&store, &before[0]).await;
-        until(&entities, |entities| {
-            let now = entities.list();
+        store
+            .revoke(lease_of(&store, &before[0]).await)
+            .await
+            .unwrap();
+        until(&entities, |now| {
             now.len() == 2 && now.iter().all(|one| one.session != before[0].session)
         })
         .await;
-        assert_eq!(names(&entities), ["a", "b"]);
+        assert_eq!(names(&entities.list()), ["a", "b"]);
     }
-    assert!(one.deregister_entity(KIND, "a").await.unwrap());
-    assert_eq!(names(&two.entities().await.unwrap()), ["b"]);
+    assert!(one.deregister_entity("conductor", "a").await.unwrap());
+    assert_eq!(names(&two.entities().await.unwrap().list()), ["b"]);
     one.close().await;
     two.close().await;
 }
 
-async fn each_change_is_told_in_order(store: Arc<dyn Store>) {
-    let (one, two) = (board(&store).await, board(&store).await);
-    let mut events = two.entities().await.unwrap().events().unwrap();
-    let entity = Entity::new(KIND, "a");
-    one.register_entity(&entity).await.unwrap();
-    let other = entity.clone().with_metadata(json!({"slots": 9}));
-    one.register_entity(&other).await.unwrap();
-    one.deregister_entity(KIND, "a").await.unwrap();
-    match next(&mut events).await {
-        EntityEvent::Registered(told) => assert_eq!(told.entity, entity),
-        told => panic!("{told:?}"),
-    }
-    match next(&mut events).await {
-        EntityEvent::Changed(told) => assert_eq!(told.entity, other),
-        told => panic!("{told:?}"),
-    }
-    match next(&mut events).await {
-        EntityEvent::Gone(told) => assert_eq!(told.entity, other),
-        told => panic!("{told:?}"),
-    }
-    two.close().await;
-    assert_eq!(events.next().await, None);
-    one.close().await;
+/// The lease of the session that registered an entity.
+async fn lease_of(store: &Arc<dyn Store>, registered: &Registered) -> LeaseId {
+    let guard = format!("/taskflow/.sessions/images/{}", registered.session);
+    let guard = store.get(key(guard)).await.unwrap().unwrap();
+    guard.lease.unwrap()
 }
 
-async fn name_can_be_any_text(store: Arc<dyn Store>) {
+async fn restarted_process_is_listed_beside_its_namesake(store: Arc<dyn Store>) {
+    // What a process left that was killed.
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap().id;
+    let session = "00000000-0000-0000-0000-00000000000a";
+    let dying = key(format!(
+        "/taskflow/.entities/images/conductor/a%40host%3A1/{session}"
+    ));
+    let record = r#"{"kind": "conductor", "name": "a@host:1", "metadata": {"of": "before"}}"#;
+    let left = Txn::new().then([Op::put_with_lease(dying, record, lease)]);
+    store.txn(left).await.unwrap();
+
     let board = board(&store).await;
-    for name in ["a/b", "ä ö", "..", "%2F", "a@h:1", &"n".repeat(255)] {
-        let entity = Entity::new("con/ductor", name);
-        board.register_entity(&entity).await.unwrap();
-        let entities = board.entities().await.unwrap();
-        let listed = entities.of_kind("con/ductor");
-        assert_eq!((listed.len(), &listed[0].entity), (1, &entity));
-        assert!(board.deregister_entity("con/ductor", name).await.unwrap());
-    }
+    board.register_entity(&conductor("a@host:1")).await.unwrap();
+    let entities = board.entities().await.unwrap();
+    let both = entities.of_kind("conductor");
+    assert_eq!(names(&both), ["a@host:1", "a@host:1"]);
+    assert_eq!(both[0].session.to_string(), session);
+    assert!(both[0].since < both[1].since);
+
+    store.revoke(lease).await.unwrap();
+    until(&entities, |list| *list == both[1..]).await;
     board.close().await;
 }
 
-async fn record_of_the_wrong_shape_hides_no_other_entity(store: Arc<dyn Store>) {
+async fn events_tell_what_happens_in_order(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    board.register_entity(&conductor("before")).await.unwrap();
+    let mut events = other.entities().await.unwrap().events().unwrap();
+    board.register_entity(&conductor("a")).await.unwrap();
+    board.register_entity(&conductor("b")).await.unwrap();
+    board.deregister_entity("conductor", "a").await.unwrap();
+    board.close().await;
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        told.push(
+            match timeout(BOUND, events.next()).await.unwrap().unwrap() {
+                EntityEvent::Registered(one) => format!("+{}", one.entity.name()),
+                EntityEvent::Gone(one) => format!("-{}", one.entity.name()),
+                other => panic!("{other:?}"),
+            },
+        );
+    }
+    // The last two went with their session, at once.
+    assert_eq!(told, ["+a", "+b", "-a", "-b", "-before"]);
+    other.close().await;
+    assert_eq!(events.next().await, None);
+}
+
+async fn slow_listener_is_told_that_it_lagged(store: Arc<dyn Store>) {
     let board = board(&store).await;
     let entities = board.entities().await.unwrap();
-    let session = "00000000-0000-0000-0000-000000000001";
-    for (key, record) in [
-        ("odd".to_owned(), "{}"),
-        (format!("conductor/x/{session}"), "{"),
-        (
-            format!("conductor/y/{session}"),
-            r#"{"kind":"conductor","name":"z","metadata":{}}"#,
-        ),
-    ] {
-        let key = Key::new(format!("/taskflow/.entities/images/{key}")).unwrap();
-        store.put(key, record.into()).await.unwrap();
+    let mut events = entities.events().unwrap();
+    for load in 0..300 {
+        let entity = conductor("a").with_metadata(json!({"load": load}));
+        board.register_entity(&entity).await.unwrap();
     }
-    board
-        .register_entity(&Entity::new(KIND, "a"))
-        .await
-        .unwrap();
-    until(&entities, |entities| names(entities) == ["a"]).await;
-    let unreadable = entities.unreadable();
-    assert_eq!(unreadable.len(), 3, "{unreadable:?}");
-    assert!(unreadable.iter().all(|told| !told.why.is_empty()));
+    let load = |one: &Registered| one.entity.metadata()["load"].clone();
+    until(&entities, |list| {
+        list.first().is_some_and(|one| load(one) == 299)
+    })
+    .await;
+    assert_eq!(events.next().await, Some(EntityEvent::Lagged));
+    for expected in 300 - 256..300 {
+        let Some(EntityEvent::Changed(one)) = events.next().await else {
+            panic!("{expected} is told");
+        };
+        assert_eq!(load(&one), expected);
+    }
     board.close().await;
 }
 
-async fn bad_entity_is_refused(store: Arc<dyn Store>) {
+async fn unreadable_record_hides_no_other_entity(store: Arc<dyn Store>) {
     let board = board(&store).await;
+    let below = "/taskflow/.entities/images/conductor";
+    let good = r#"{"kind": "conductor", "name": "odd", "metadata": {}, "more": 1}"#;
+    let session = "00000000-0000-0000-0000-00000000000a";
+    for (place, record) in [
+        (format!("a/{session}"), "{"),
+        (
+            format!("b/{session}"),
+            r#"{"kind": "conductor", "name": 3}"#,
+        ),
+        (format!("c/{session}"), good),
+        ("odd/no-session".to_owned(), good),
+        (format!("odd/{session}"), good),
+    ] {
+        let place = key(format!("{below}/{place}"));
+        store.put(place, record.into()).await.unwrap();
+    }
+    board.register_entity(&conductor("z")).await.unwrap();
+    let entities = board.entities().await.unwrap();
+    assert_eq!(names(&entities.list()), ["odd", "z"]);
+    let told = entities.unreadable();
+    assert_eq!(told.len(), 4);
+    assert!(told.iter().all(|told| !told.why.is_empty()));
+
+    // One that is mended is an entity like any other.
+    let mended = r#"{"kind": "conductor", "name": "a", "metadata": {}}"#;
+    let place = key(format!("{below}/a/{session}"));
+    store.put(place, mended.into()).await.unwrap();
+    until(&entities, |list| names(list) == ["a", "odd", "z"]).await;
+    assert_eq!(entities.unreadable().len(), 3);
+    board.close().await;
+}
+
+async fn entity_can_have_any_name(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let long = "ü".repeat(127);
+    let texts = ["a/b", "../x", " ", "%2F", "ünïcode 🙂", "\u{0}\n", &long];
+    for text in texts {
+        let entity = Entity::new(text, text).with_metadata(json!({ text: text }));
+        board.register_entity(&entity).await.unwrap();
+        let listed = board.entities().await.unwrap().of_kind(text);
+        assert_eq!(listed.len(), 1, "{text:?}");
+        assert_eq!(listed[0].entity, entity);
+    }
+    assert_eq!(board.entities().await.unwrap().list().len(), texts.len());
+    for text in texts {
+        assert!(board.deregister_entity(text, text).await.unwrap());
+    }
+    assert_eq!(board.entities().await.unwrap().list(), []);
+    board.close().await;
+}
+
+async fn bad_input_is_refused(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let long = "n".repeat(256);
+    let deep = (0..200).fold(json!(1), |deep, _| json!([deep]));
     for bad in [
-        Entity::new("", "a"),
-        Entity::new(KIND, ""),
-        Entity::new(KIND, "n".repeat(256)),
-        Entity::new(KIND, "a").with_metadata(json!([1])),
-        Entity::new(KIND, "a").with_metadata(json!({"x": "y".repeat(16 << 10)})),
+        Entity::new("", "n"),
+        Entity::new("k", ""),
+        Entity::new(&long, "n"),
+        Entity::new("k", &long),
+        conductor("n").with_metadata(json!([1])),
+        conductor("n").with_metadata(json!({"deep": deep})),
+        conductor("n").with_metadata(json!({"x": "y".repeat(16 << 10)})),
     ] {
         let refused = board.register_entity(&bad).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{bad:?}");
     }
-    let all = KeyRange::prefix(Key::new("/taskflow/.entities/").unwrap());
-    assert_eq!(store.range(RangeRequest::new(all)).await.unwrap().count, 0);
+    for (kind, name) in [("", "n"), ("k", ""), (&*long, "n"), ("k", &*long)] {
+        let refused = board.deregister_entity(kind, name).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+    }
+    assert_eq!(board.entities().await.unwrap().list(), []);
+    // Nothing was sent: there is not even a session.
+    assert_eq!(sessions(&store).await, 0);
     board.close().await;
 }
 
-async fn closed_board_registers_and_lists_nobody(store: Arc<dyn Store>) {
-    let board = board(&store).await;
-    board
-        .register_entity(&Entity::new(KIND, "a"))
+async fn sessions(store: &Arc<dyn Store>) -> usize {
+    let sessions = KeyRange::prefix(key("/taskflow/.sessions/images/"));
+    store
+        .range(RangeRequest::new(sessions))
         .await
-        .unwrap();
+        .unwrap()
+        .count
+}
+
+async fn closed_handle_registers_and_lists_nothing(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    board.register_entity(&conductor("a")).await.unwrap();
     let entities = board.entities().await.unwrap();
+    let (mut events, seen) = (entities.events().unwrap(), entities.revision());
     board.close().await;
-    let closed = |error: jobboard::Error| assert_eq!(error.kind(), ErrorKind::Closed);
-    closed(
-        board
-            .register_entity(&Entity::new(KIND, "a"))
-            .await
-            .unwrap_err(),
-    );
-    closed(board.deregister_entity(KIND, "a").await.unwrap_err());
-    closed(board.entities().await.unwrap_err());
-    closed(entities.events().unwrap_err());
-    let ended = async {
-        let mut seen = entities.revision();
+    let register = board.register_entity(&conductor("b")).await;
+    let deregister = board.deregister_entity("conductor", "a").await;
+    let list = board.entities().await;
+    let changed = async {
+        let mut seen = seen;
         loop {
-            match entities.changed(seen).await {
-                Ok(now) => seen = now,
-                Err(error) => return closed(error),
-            }
+            seen = entities.changed(seen).await?;
         }
     };
-    timeout(Duration::from_secs(30), ended).await.unwrap();
+    let changed: jobboard::Result<()> = timeout(BOUND, changed).await.unwrap();
+    for error in [
+        register.unwrap_err(),
+        deregister.unwrap_err(),
+        list.unwrap_err(),
+        changed.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    }
+    while timeout(BOUND, events.next()).await.unwrap().is_some() {}
+    let closed = entities.events().unwrap_err();
+    assert_eq!(closed.kind(), ErrorKind::Closed);
 }
 
-async fn read_only_handle_lists_and_registers_nobody(store: Arc<dyn Store>) {
+async fn read_only_handle_sees_entities_and_registers_none(store: Arc<dyn Store>) {
     let board = board(&store).await;
-    let looking = JobBoard::builder("images")
-        .store(Arc::clone(&store))
-        .read_only(true);
-    let looking = looking.connect().await.unwrap();
-    board
-        .register_entity(&Entity::new(KIND, "a"))
-        .await
-        .unwrap();
-    assert_eq!(names(&looking.entities().await.unwrap()), ["a"]);
-    let denied = looking.register_entity(&Entity::new(KIND, "b")).await;
-    assert_eq!(denied.unwrap_err().kind(), ErrorKind::Denied);
+    let looking = JobBoard::builder("images").store(Arc::clone(&store));
+    let looking = looking.read_only(true).connect().await.unwrap();
+    board.register_entity(&conductor("a")).await.unwrap();
+    let entities = looking.entities().await.unwrap();
+    assert_eq!(names(&entities.list()), ["a"]);
+    let register = looking.register_entity(&conductor("b")).await;
+    let deregister = looking.deregister_entity("conductor", "a").await;
+    for error in [register.unwrap_err(), deregister.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    }
     board.close().await;
+    until(&entities, <[Registered]>::is_empty).await;
+    assert_eq!(sessions(&store).await, 0);
     looking.close().await;
 }

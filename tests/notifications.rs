@@ -29,6 +29,9 @@ stories! {
     progress_is_told_and_ends_with_the_claim
     bad_progress_is_refused_and_changes_nothing
     only_what_was_asked_for_is_told
+    owner_that_changed_while_nobody_looked_is_not_guessed
+    callback_that_another_took_off_is_not_called_any_more
+    callback_that_follows_others_hears_each_event_once
     failing_and_panicking_callbacks_harm_nobody
     callbacks_go_when_they_are_deregistered_and_at_a_reset
     filter_chooses_by_the_details
@@ -123,7 +126,8 @@ async fn job_of_a_dead_owner_is_told_as_such(store: Arc<dyn Store>) {
     let (board, other) = (board(&store).await, board(&store).await);
     let mut events = board.events(EventKind::Released).unwrap();
     let job = other.post(NewJob::new("a")).await.unwrap();
-    let _held = other.claim(&job, "one").await.unwrap();
+    let held = other.claim(&job, "one").await.unwrap();
+    held.progress(0.5, None).await.unwrap();
     let lock = format!("/taskflow/jobs/images/job{}.lock", job.id());
     let lock = store.get(Key::new(lock).unwrap()).await.unwrap().unwrap();
     let lease: LeaseId = lock.lease.unwrap();
@@ -134,6 +138,7 @@ async fn job_of_a_dead_owner_is_told_as_such(store: Arc<dyn Store>) {
         }
         other => panic!("{other:?}"),
     }
+    assert_eq!(board.get(job.id()).unwrap().progress(), None);
     board.close().await;
     other.close().await;
 }
@@ -214,11 +219,78 @@ async fn only_what_was_asked_for_is_told(store: Arc<dyn Store>) {
     let board = board(&store).await;
     let kinds = [EventKind::Posted, EventKind::Removal];
     let mut events = board.events(kinds).unwrap();
+    let (callback, mut told) = listener();
+    board.notifier().register(kinds, callback);
     let job = board.post(NewJob::new("a")).await.unwrap();
     let claim = board.claim(&job, "one").await.unwrap();
     claim.consume().await.unwrap();
-    assert_eq!(words(&next(&mut events).await), "POSTED a");
-    assert_eq!(words(&next(&mut events).await), "REMOVAL a");
+    for wanted in ["POSTED a", "REMOVAL a"] {
+        assert_eq!(words(&next(&mut events).await), wanted);
+        assert_eq!(heard(&mut told).await, wanted);
+    }
+    board.close().await;
+}
+
+async fn owner_that_changed_while_nobody_looked_is_not_guessed(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    let job = other.post(NewJob::new("a")).await.unwrap();
+    let first = other.claim(&job, "one").await.unwrap();
+    board.fresh_jobs().await.unwrap();
+    let (tell, mut told) = mpsc::channel(64);
+    board
+        .notifier()
+        .register(Notifier::ANY, move |told: &Notification| {
+            tell.try_send(told.event.clone()).map_err(|e| e.to_string())
+        });
+    board.close().await;
+    first.abandon().await.unwrap();
+    let _second = other.claim(&job, "two").await.unwrap();
+    board.connect().await.unwrap();
+    match told.recv().await.unwrap() {
+        Event::Released { owner, died, .. } => assert_eq!((owner, died), (None, false)),
+        other => panic!("{other:?}"),
+    }
+    match told.recv().await.unwrap() {
+        Event::Claimed { owner, .. } => assert_eq!(owner.as_deref(), Some("two")),
+        other => panic!("{other:?}"),
+    }
+    board.close().await;
+    other.close().await;
+}
+
+async fn callback_that_another_took_off_is_not_called_any_more(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let (callback, mut told) = listener();
+    let clearing = board.clone();
+    let cleared = board
+        .notifier()
+        .register(EventKind::Posted, move |_: &Notification| {
+            clearing.notifier().reset();
+        });
+    board.notifier().register(EventKind::Posted, callback);
+    board.post(NewJob::new("a")).await.unwrap();
+    assert_eq!(told.recv().await, None);
+    assert!(!board.notifier().is_registered(cleared));
+    board.close().await;
+}
+
+async fn callback_that_follows_others_hears_each_event_once(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let (callback, mut told) = listener();
+    let before = board
+        .notifier()
+        .register(EventKind::Posted, |_: &Notification| {});
+    // Its mailbox is in use by now.
+    board.post(NewJob::new("before")).await.unwrap();
+    board.fresh_jobs().await.unwrap();
+    board.notifier().deregister(before);
+    board.notifier().register(EventKind::Posted, callback);
+    board.post(NewJob::new("a")).await.unwrap();
+    assert_eq!(heard(&mut told).await, "POSTED a");
+    board.close().await;
+    board.connect().await.unwrap();
+    board.post(NewJob::new("b")).await.unwrap();
+    assert_eq!(heard(&mut told).await, "POSTED b");
     board.close().await;
 }
 

@@ -16,17 +16,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream};
 use jobboard::{
-    Claim, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob,
+    Claim, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob,
     store::{
         self, KeepAlive, Key, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Revision, Store,
         StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
     },
 };
+use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-/// What becomes of transactions.
+/// What becomes of transactions, reads and watches.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     None,
@@ -36,8 +37,12 @@ enum Trouble {
     NoSpace,
     /// The store can not be reached, as turns out after this time.
     Away(Duration),
+    /// Nor can it be read.
+    ReadsAway(Duration),
     /// They are applied, and answered after this time.
     LateAnswers(Duration),
+    /// A watch that is opened says nothing.
+    MuteWatches,
 }
 
 /// A store in memory that gets into trouble.
@@ -57,6 +62,14 @@ impl Troubled {
 #[async_trait]
 impl Store for Troubled {
     async fn range(&self, request: RangeRequest) -> store::Result<RangeResponse> {
+        let trouble = *self.trouble.lock().unwrap();
+        if let Trouble::ReadsAway(after) = trouble {
+            sleep(after).await;
+            return Err(store::Error::new(
+                store::ErrorKind::Unavailable,
+                "in trouble",
+            ));
+        }
         self.memory.range(request).await
     }
 
@@ -65,13 +78,13 @@ impl Store for Troubled {
         let trouble = *self.trouble.lock().unwrap();
         let failed = |kind| Err(store::Error::new(kind, "in trouble"));
         match trouble {
-            Trouble::None => self.memory.txn(txn).await,
+            Trouble::None | Trouble::MuteWatches => self.memory.txn(txn).await,
             Trouble::RequestsLost(after) => {
                 sleep(after).await;
                 failed(store::ErrorKind::Ambiguous)
             }
             Trouble::NoSpace => failed(store::ErrorKind::NoSpace),
-            Trouble::Away(after) => {
+            Trouble::Away(after) | Trouble::ReadsAway(after) => {
                 sleep(after).await;
                 failed(store::ErrorKind::Unavailable)
             }
@@ -84,6 +97,10 @@ impl Store for Troubled {
     }
 
     async fn watch(&self, request: WatchRequest) -> store::Result<WatchStream> {
+        let trouble = *self.trouble.lock().unwrap();
+        if matches!(trouble, Trouble::MuteWatches) {
+            return Ok(stream::pending().boxed());
+        }
         self.memory.watch(request).await
     }
 
@@ -450,4 +467,52 @@ async fn creation_that_stops_between_two_parts_shows_nothing_and_can_be_made_aga
     books.create(&mut book).await.unwrap();
     let again = books.load(book.uuid()).await.unwrap();
     assert_eq!(again.flow("flow").unwrap().atoms().len(), 250);
+}
+
+#[tokio::test(start_paused = true)]
+async fn entity_stays_in_its_session_when_another_is_opened_beside_it() {
+    let (_store, board) = setup().await;
+    let entity = Entity::new("conductor", "a");
+    board.register_entity(&entity).await.unwrap();
+    let before = board.entities().await.unwrap().list();
+    join_all((0..1_100).map(|_| board.post(NewJob::new("many")))).await;
+    let mut claims = Vec::new();
+    for job in jobs(&board).await {
+        claims.push(board.claim(&job, "owner").await.unwrap());
+    }
+    let entity = entity.with_metadata(json!({"busy": true}));
+    board.register_entity(&entity).await.unwrap();
+    let after = board.entities().await.unwrap().list();
+    assert_eq!((after.len(), &after[0].entity), (1, &entity));
+    assert_eq!(after[0].session, before[0].session);
+}
+
+#[tokio::test(start_paused = true)]
+async fn registration_is_listed_before_any_watch_tells_of_it() {
+    let (store, board) = setup().await;
+    store.set(Trouble::MuteWatches);
+    for number in 0..3 {
+        let entities = board.entities().await.unwrap();
+        assert_eq!(entities.list().len(), number);
+        let entity = Entity::new("conductor", number.to_string());
+        board.register_entity(&entity).await.unwrap();
+        assert_eq!(entities.list().len(), number);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn entities_that_can_not_be_listed_in_time_are_unavailable() {
+    let (store, board) = setup().await;
+    let entity = Entity::new("conductor", "a");
+    board.register_entity(&entity).await.unwrap();
+    for _ in 0..2 {
+        store.set(Trouble::ReadsAway(SECOND / 3));
+        let start = Instant::now();
+        let error = board.entities().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.to_string(), "list the entities: in trouble");
+        assert_eq!(start.elapsed().as_secs(), 10);
+        store.set(Trouble::None);
+        assert_eq!(board.entities().await.unwrap().list().len(), 1);
+    }
 }

@@ -14,15 +14,12 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{failure, fresh::Barriers, notifier::Hub, numbers::Numbers, registrar::Registrar};
+use super::{entities::Registrar, failure, fresh::Barriers, notifier::Hub, numbers::Numbers};
 use crate::{
-    cache::{
-        Applied, Cache, EntityCache, EntityReader, Holder, Origin, OwnerChange, Reader, Status,
-        TrashWatch,
-    },
+    cache::{Applied, Cache, EntityCache, Holder, Origin, OwnerChange, Reader, TrashWatch},
     error::{Error, ErrorKind, Result},
     protocol::keys::JobId,
-    session::{Backoff, Loss, Parts, Pool, Sighting},
+    session::{Loss, Parts, Pool, Sighting},
     store::Revision,
 };
 
@@ -61,24 +58,20 @@ impl Connection {
             random,
             settings,
         } = parts.clone();
-        let backoff = Backoff::new(random.clone());
         let tasks = TaskTracker::new();
         let over = CancellationToken::new();
         tasks.spawn(follow_trash(parts.clone(), Arc::clone(hub), over.clone()));
         let pool = Arc::new(Pool::new(parts.clone()));
-        let registrar = Registrar::new(Arc::clone(&pool), over.child_token());
-        let registering = registrar.clone();
-        tasks.spawn(registering.keep(settings.deadline, backoff));
         let (sessions, listeners) = (Arc::clone(&pool), Arc::clone(hub));
         let observer = move |applied: &Applied<'_>| {
             tell_sessions(&sessions, applied);
             listeners.jobs(applied);
         };
         Self {
-            cache: Cache::start(store, keys.clone(), random, earlier, observer),
+            cache: Cache::start(store, keys.clone(), random.clone(), earlier, observer),
+            registrar: Registrar::start(Arc::clone(&pool), random, settings.deadline),
             barriers: Barriers::new(Arc::clone(&pool), &keys, settings.deadline, tasks.clone()),
             numbers: Numbers::new(keys, Arc::clone(&pool), tasks.clone()),
-            registrar,
             entities: OnceLock::new(),
             parts,
             pool,
@@ -89,7 +82,7 @@ impl Connection {
     }
 
     pub(super) async fn close(&self, deadline: Instant) {
-        self.registrar.stop();
+        self.registrar.close().await;
         self.pool.close(deadline).await;
         self.cache.close().await;
         if let Some(entities) = self.entities.get() {
@@ -127,11 +120,11 @@ impl Connection {
         &self.registrar
     }
 
-    /// The view of the entities, once it shows all that was written before this call.
-    pub(super) async fn entities(&self, doing: &str, deadline: Instant) -> Result<EntityReader> {
-        let mut first = false;
+    /// The view of the entities, and whether this call is the one that started it.
+    pub(super) fn entities(&self) -> (&EntityCache, bool) {
+        let mut started = false;
         let entities = self.entities.get_or_init(|| {
-            first = true;
+            started = true;
             let Parts {
                 store,
                 keys,
@@ -140,21 +133,7 @@ impl Connection {
             } = self.parts.clone();
             EntityCache::start(store, keys, random)
         });
-        let reader = entities.reader();
-        if !first {
-            within(deadline, reader.relist(), doing).await?;
-        }
-        match timeout_at(deadline, reader.ready()).await {
-            Ok(Ok(())) => Ok(reader.clone()),
-            Ok(Err(error)) => Err(failure::of_read(doing, error)),
-            Err(_late) => {
-                let why = match reader.status() {
-                    Status::Reconnecting(trouble) => trouble.cause.to_string(),
-                    Status::Starting | Status::Connected => "they were not listed".to_owned(),
-                };
-                Err(Error::new(ErrorKind::Unavailable, doing, why))
-            }
-        }
+        (entities, started)
     }
 
     /// Waits until the view shows all that was written before this call.

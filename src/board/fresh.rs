@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    protocol::{barrier::Barrier, keys::Keyspace},
+    protocol::{barrier::barrier, keys::Keyspace, repeatable::Repeatable},
     session::{Pool, WriteError},
     store::Revision,
 };
@@ -24,7 +24,7 @@ type Batch = Shared<BoxFuture<'static, Result<Revision, Arc<WriteError>>>>;
 pub(super) struct Barriers {
     asked: Arc<Asked>,
     pool: Arc<Pool>,
-    barrier: Barrier,
+    barrier: Repeatable,
     /// How long a barrier is tried to be written.
     patience: Duration,
     /// What writes: not the caller, whom nobody may be polling.
@@ -48,7 +48,7 @@ impl Barriers {
         Self {
             asked: Arc::default(),
             pool,
-            barrier: Barrier::new(keys),
+            barrier: barrier(keys),
             patience,
             tasks,
         }

@@ -7,6 +7,7 @@ mod claim;
 mod connection;
 mod ended;
 mod entities;
+mod events;
 mod fresh;
 mod iterate;
 mod job;
@@ -14,7 +15,6 @@ mod look;
 mod notifier;
 mod numbers;
 mod post;
-mod registrar;
 mod settle;
 mod trashed;
 mod wait;
@@ -30,18 +30,17 @@ pub use self::{
     builder::JobBoardBuilder,
     claim::Claim,
     ended::Ended,
-    entities::{Entities, EntityEvents},
+    entities::Entities,
+    events::Events,
     iterate::Jobs,
     job::Job,
-    notifier::{
-        CallbackId, CallbackOutcome, Event, EventKind, EventKinds, Events, Notification, Notifier,
-    },
+    notifier::{CallbackId, CallbackOutcome, Event, EventKind, EventKinds, Notification, Notifier},
     post::NewJob,
     trashed::TrashedJob,
 };
 use self::{connection::Connection, notifier::Hub};
 use crate::{
-    cache::{Entry, Reader, Status},
+    cache::{Entry, Reader},
     clock::Clock,
     error::{Error, ErrorKind, Result},
     protocol::{
@@ -110,10 +109,7 @@ impl JobBoard {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => failure::of_store(doing(), error),
             Err(_late) => {
-                let why = match reader.status() {
-                    Status::Reconnecting(trouble) => trouble.cause.to_string(),
-                    Status::Starting | Status::Connected => "it could not be listed".to_owned(),
-                };
+                let why = reader.status().why_unlisted();
                 Error::new(ErrorKind::Unavailable, doing(), why)
             }
         };

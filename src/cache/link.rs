@@ -26,6 +26,16 @@ pub(crate) enum Status {
     Reconnecting(Trouble),
 }
 
+impl Status {
+    /// Why nothing has been listed yet, for people.
+    pub(crate) fn why_unlisted(&self) -> String {
+        match self {
+            Self::Reconnecting(trouble) => trouble.cause.to_string(),
+            Self::Starting | Self::Connected => "it could not be listed".to_owned(),
+        }
+    }
+}
+
 /// Why a feed is not connected.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {

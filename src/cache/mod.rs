@@ -32,7 +32,7 @@ pub(crate) use self::{
     change::{Applied, Change, ChangeKind, Origin, OwnerChange},
     entities::{Batch, EntityCache, EntityReader},
     entry::{Entry, Holder, Position},
-    link::{Closed, Status},
+    link::Closed,
     reader::Reader,
     trash::{TrashWatch, Trashed},
 };

@@ -23,6 +23,7 @@ pub(crate) mod priority;
 pub(crate) mod progress;
 pub(crate) mod record;
 pub(crate) mod register;
+pub(crate) mod repeatable;
 pub(crate) mod reserve;
 pub(crate) mod state;
 #[cfg(test)]

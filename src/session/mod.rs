@@ -195,13 +195,21 @@ impl Session {
     }
 
     /// As [`write`](Self::write), a verb of this very session: one that puts keys on its lease, or
-    /// that names it.
-    pub(crate) async fn write_own<V: Verb>(
+    /// that names it. Waits for what `then` makes of its outcome.
+    ///
+    /// `then` is called when the outcome is known, or it is known that there will be none: even if
+    /// that is after the deadline, or when the caller has gone. It must be quick, and must not
+    /// panic.
+    pub(crate) async fn write_own<V: Verb, T: Send + 'static>(
         &self,
         verb: impl FnOnce(&Keyspace, &Guard) -> V,
         deadline: Instant,
-    ) -> Result<V::Outcome, WriteError> {
-        self.write(verb(&self.keys, &self.guard), deadline).await
+        then: impl FnOnce(Result<V::Outcome, WriteError>) -> T + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let verb = verb(&self.keys, &self.guard);
+        self.writer
+            .write_then(verb, deadline, |outcome| Ok(then(outcome)))
+            .await
     }
 
     /// Fires when the session is lost.

@@ -1,5 +1,7 @@
 //! A session on a store in memory whose answers can get lost, on paused time.
 
+mod saving;
+
 use std::{sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
@@ -10,7 +12,6 @@ use super::*;
 use crate::{
     protocol::{
         abandon::Abandon,
-        book::{CreateBook, SaveBook, parts},
         consume::Consume,
         keys::{BoardName, JobId, JobPart, Namespace},
         owner::OwnerRecord,
@@ -35,6 +36,8 @@ enum Fault {
     RequestLost,
     /// It arrives after the next one, and nobody says so.
     Late,
+    /// It arrives after a second, and is answered.
+    Slow,
 }
 
 /// A store in memory with faults.
@@ -65,6 +68,10 @@ impl Store for Faulty {
             }
             Some(Fault::AnswerLost) => _ = self.memory.txn(txn).await?,
             Some(Fault::RequestLost) => {}
+            Some(Fault::Slow) => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                return self.memory.txn(txn).await;
+            }
             Some(Fault::Late) => *self.late.lock().unwrap() = Some(txn),
         }
         Err(Error::new(ErrorKind::Ambiguous, "no answer came"))
@@ -162,6 +169,12 @@ impl Bundle {
             .unwrap()
     }
 
+    /// A posted job, claimed.
+    async fn held(&self) -> Held {
+        let posted = self.post().await;
+        self.claim(posted).await
+    }
+
     async fn consume(&self, held: &Held) -> Result<Revision, crate::protocol::holding::NotHeld> {
         let hold = held.hold();
         let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold);
@@ -181,11 +194,12 @@ impl Bundle {
     }
 }
 
-const FAULTS: [Option<Fault>; 4] = [
+const FAULTS: [Option<Fault>; 5] = [
     None,
     Some(Fault::AnswerLost),
     Some(Fault::RequestLost),
     Some(Fault::Late),
+    Some(Fault::Slow),
 ];
 
 #[tokio::test(start_paused = true)]
@@ -243,8 +257,7 @@ async fn claim_happens_once_whatever_becomes_of_its_answer() {
 async fn consume_happens_whatever_becomes_of_its_answer() {
     for fault in FAULTS {
         let board = setup().await;
-        let posted = board.post().await;
-        let held = board.claim(posted).await;
+        let held = board.held().await;
         board.fault(fault);
         board.consume(&held).await.unwrap();
         assert_eq!(board.part(JobPart::Data).await, None, "{fault:?}");
@@ -256,8 +269,7 @@ async fn consume_happens_whatever_becomes_of_its_answer() {
 async fn abandon_happens_whatever_becomes_of_its_answer() {
     for fault in FAULTS {
         let board = setup().await;
-        let posted = board.post().await;
-        let held = board.claim(posted).await;
+        let held = board.held().await;
         let (hold, state) = (held.hold(), held.state().abandoned(None));
         board.fault(fault);
         let verb = |keys: &Keyspace, _: &Guard| Abandon::new(keys, hold, Some(state));
@@ -277,8 +289,7 @@ async fn abandon_happens_whatever_becomes_of_its_answer() {
 async fn trash_happens_once_whatever_becomes_of_its_answer() {
     for fault in FAULTS {
         let board = setup().await;
-        let posted = board.post().await;
-        let held = board.claim(posted).await;
+        let held = board.held().await;
         let hold = held.hold();
         let posting = Posting::read(board.part(JobPart::Data).await.unwrap().value).unwrap();
         let note = TrashNote {
@@ -305,88 +316,6 @@ async fn trash_happens_once_whatever_becomes_of_its_answer() {
         assert_eq!(trash.unwrap().version, 1, "{fault:?}");
         assert_eq!(board.part(JobPart::Data).await, None, "{fault:?}");
     }
-}
-
-const BOOK: Uuid = Uuid::from_u128(5);
-
-impl Bundle {
-    /// Creates a book, and gives the verb that saves to it.
-    async fn save(&self, held: &Held) -> impl Fn(&'static str) -> SaveBook {
-        let (keys, hold, key) = (self.keys.clone(), held.hold(), self.keys.book(BOOK));
-        let part = move |record: &'static str| parts(vec![(key.clone(), record.into())]).remove(0);
-        let create = CreateBook::new(&keys, BOOK, part("new"));
-        let created = self.session.write(create, deadline()).await;
-        let created = created.unwrap().unwrap();
-        move |record| SaveBook::new(&keys, hold, BOOK, created, part(record))
-    }
-
-    async fn book(&self) -> store::KeyValue {
-        let found = self.store.memory.get(self.keys.book(BOOK)).await;
-        found.unwrap().unwrap()
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn save_happens_once_whatever_becomes_of_its_answer() {
-    for fault in FAULTS {
-        let board = setup().await;
-        let posted = board.post().await;
-        let held = board.claim(posted).await;
-        let save = board.save(&held).await;
-        board.fault(fault);
-        let saving = board
-            .session
-            .write_held(held.hold(), save("saved"), deadline());
-        saving.await.unwrap().unwrap();
-        let book = board.book().await;
-        assert_eq!(
-            (&*book.value, book.version),
-            (&b"saved"[..], 2),
-            "{fault:?}"
-        );
-        assert!(held.is_held());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn save_does_not_overtake_the_one_before_whose_call_was_dropped() {
-    for fault in FAULTS {
-        let board = setup().await;
-        let posted = board.post().await;
-        let held = board.claim(posted).await;
-        let save = board.save(&held).await;
-        board.fault(fault);
-        {
-            let first = board
-                .session
-                .write_held(held.hold(), save("first"), deadline());
-            tokio::pin!(first);
-            assert!(futures::poll!(&mut first).is_pending());
-            tokio::task::yield_now().await;
-        }
-        let second = board
-            .session
-            .write_held(held.hold(), save("second"), deadline());
-        second.await.unwrap().unwrap();
-        assert_eq!(&*board.book().await.value, b"second", "{fault:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn save_that_finds_its_claim_over_tells_the_owner() {
-    let board = setup().await;
-    let posted = board.post().await;
-    let held = board.claim(posted).await;
-    let save = board.save(&held).await;
-    let owner = board.keys.job(board.job, JobPart::Owner);
-    board.store.memory.delete(owner.into()).await.unwrap();
-    assert!(!held.lost().is_cancelled());
-    let saving = board
-        .session
-        .write_held(held.hold(), save("stale"), deadline());
-    saving.await.unwrap().unwrap_err();
-    assert!(held.lost().is_cancelled());
-    assert_eq!(&*board.book().await.value, b"new");
 }
 
 #[tokio::test(start_paused = true)]
@@ -422,8 +351,7 @@ async fn dropped_claim_call_leaves_no_owner_behind() {
 #[tokio::test(start_paused = true)]
 async fn stale_owner_is_told_that_its_claim_is_lost_and_changes_nothing() {
     let board = setup().await;
-    let posted = board.post().await;
-    let held = board.claim(posted).await;
+    let held = board.held().await;
     board
         .store
         .memory
@@ -438,8 +366,7 @@ async fn stale_owner_is_told_that_its_claim_is_lost_and_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn session_whose_lease_is_revoked_loses_its_claims_and_writes_nothing() {
     let board = setup().await;
-    let posted = board.post().await;
-    let held = board.claim(posted).await;
+    let held = board.held().await;
     board
         .store
         .memory
@@ -464,8 +391,7 @@ async fn session_whose_lease_is_revoked_loses_its_claims_and_writes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn closed_session_gives_back_what_it_held_and_burns_no_attempt() {
     let board = setup().await;
-    let posted = board.post().await;
-    let held = board.claim(posted).await;
+    let held = board.held().await;
     assert!(board.session.close(deadline()).await);
     assert_eq!(board.part(JobPart::Owner).await, None);
     assert!(held.lost().is_cancelled());

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
-use super::{Callback, CallbackId, EventKinds, Notification, Notifier, hub::Batch};
+use super::{Callback, CallbackId, Notification, Notifier, hub::Batch};
 use crate::board::{JobBoard, Shared};
 
 /// Calls back until `over` fires and all that happened before is told, or nobody holds the board
@@ -86,10 +86,9 @@ fn tell(notifier: &Notifier, number: u64, told: &[Notification]) {
 }
 
 fn call(id: CallbackId, callback: &Callback, told: &Notification) {
-    let lagged = EventKinds::from([]).listens_to(told);
     // A callback that panics half-way has only its own state to answer for.
     let called = catch_unwind(AssertUnwindSafe(|| {
-        let wanted = lagged || callback.filter.as_ref().is_none_or(|filter| filter(told));
+        let wanted = told.is_lagged() || callback.filter.as_ref().is_none_or(|filter| filter(told));
         wanted.then(|| (callback.call)(told)).flatten()
     }));
     let kind = told.kind();

@@ -48,6 +48,10 @@ impl Notification {
         }
     }
 
+    pub(super) const fn is_lagged(&self) -> bool {
+        matches!(self.event, Event::Lagged { .. })
+    }
+
     pub(super) const fn lagged(missed: u64) -> Self {
         Self {
             revision: Revision::ZERO,
@@ -219,7 +223,7 @@ impl EventKinds {
     }
 
     pub(super) const fn listens_to(self, told: &Notification) -> bool {
-        matches!(told.event, Event::Lagged { .. }) || self.contains(told.kind())
+        told.is_lagged() || self.contains(told.kind())
     }
 }
 

@@ -144,3 +144,37 @@ impl Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Origin;
+
+    fn applied(revision: u64) -> Applied<'static> {
+        Applied {
+            revision: Revision::new(revision),
+            origin: Origin::Watched,
+            changes: &[],
+            owners: &[],
+        }
+    }
+
+    #[tokio::test]
+    async fn trash_is_told_from_what_the_view_showed_when_somebody_first_listened() {
+        let hub = Hub::new();
+        hub.jobs(&applied(5));
+        hub.want_trash();
+        hub.jobs(&applied(7));
+        hub.want_trash();
+        assert_eq!(hub.trash_wanted().await, Some(Revision::new(5)));
+        hub.trash(Revision::new(9), Vec::new());
+        assert_eq!(hub.trash_wanted().await, Some(Revision::new(9)));
+    }
+
+    #[tokio::test]
+    async fn trash_is_told_from_its_first_list_where_there_was_no_view() {
+        let hub = Hub::new();
+        hub.want_trash();
+        assert_eq!(hub.trash_wanted().await, None);
+    }
+}

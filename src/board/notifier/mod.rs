@@ -1,4 +1,4 @@
-//! Telling what happens on a board: to callbacks, and as a [stream](events::Events).
+//! Telling what happens on a board: to callbacks, and as a [stream](super::Events).
 //!
 //! ```text
 //!   cache ── a revision was applied ──▶ hub ──▶ streams
@@ -11,8 +11,8 @@
 
 mod dispatch;
 mod event;
-mod events;
 mod hub;
+mod listen;
 
 use std::{
     collections::BTreeMap,
@@ -22,12 +22,9 @@ use std::{
 
 use tokio::sync::{Notify, broadcast};
 
+pub use self::event::{Event, EventKind, EventKinds, Notification};
 use self::hub::Batch;
 pub(in crate::board) use self::{dispatch::run, hub::Hub};
-pub use self::{
-    event::{Event, EventKind, EventKinds, Notification},
-    events::Events,
-};
 
 /// Calls back when something happens on a board; made by [`JobBoard::notifier`](super::JobBoard).
 ///

@@ -13,9 +13,10 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     cache::{
-        Cache, Closed, Reader, Status,
+        Cache, Closed, Reader,
         change::ChangeKind,
         index::Index,
+        link::Status,
         silence::{ASK_AFTER, GRACE},
     },
     protocol::{

@@ -154,6 +154,21 @@ fn claim_tells_its_token_its_mark_and_its_state() {
 }
 
 #[test]
+fn progress_is_told_once_for_each_report() {
+    let mut index = index();
+    apply(&mut index, &[data(1, "HIGH", 1), owner(1, 1)]);
+    let half = r#"{"attempts":1,"progress":{"fraction":0.5}}"#;
+    let told = apply(&mut index, &[put(1, JobPart::State, half, 2)]);
+    let expected = [(1, ChangeKind::StateChanged), (1, ChangeKind::Progressed)];
+    assert_eq!(kinds(&told), expected);
+    let told = apply(&mut index, &[put(1, JobPart::Cancel, "{}", 3)]);
+    assert_eq!(kinds(&told), [(1, ChangeKind::CancelRequested)]);
+    let without = r#"{"attempts":1}"#;
+    let told = apply(&mut index, &[put(1, JobPart::State, without, 4)]);
+    assert_eq!(kinds(&told), [(1, ChangeKind::StateChanged)]);
+}
+
+#[test]
 fn time_of_the_last_change_is_that_of_the_key_or_else_of_the_post() {
     let mut index = index();
     apply(&mut index, &[data(1, "HIGH", 1)]);

@@ -190,6 +190,18 @@ fn list_tells_how_it_differs_from_what_was_known() {
     assert_eq!(after.revision(), at(9));
 }
 
+#[test]
+fn unreadable_key_is_told_once_however_often_it_is_listed() {
+    let page = [kv(key(&conductor("a", 1), 1), "{", 3, 3)];
+    let (mut before, mut after) = (roll(), roll());
+    before.load(&page);
+    assert_eq!(before.take_fresh_unreadable().0.len(), 1);
+    after.load(&page);
+    after.succeed(&before, at(4));
+    assert_eq!(after.take_fresh_unreadable().0, []);
+    assert_eq!(after.unreadable().len(), 1);
+}
+
 /// Keeps a list by the changes alone.
 fn follow(list: &mut BTreeMap<Key, Registered>, changes: Vec<EntityEvent>) {
     for change in changes {

@@ -1,14 +1,17 @@
 use super::*;
-use crate::protocol::table::{
-    ANY, BARRIER,
-    Change::{self, Put},
-    Lost, PAUSED, Row, SENT, SINCE, Stage, check, check_lost,
+use crate::protocol::{
+    table::{
+        ANY, BARRIER,
+        Change::{self, Put},
+        Lost, PAUSED, Row, SENT, SINCE, Stage, check, check_lost,
+    },
+    verb::Settled,
 };
 
 const NONE: &[Change] = &[];
 
-fn barrier(stage: &Stage) -> Barrier {
-    Barrier::new(&stage.keys)
+fn barrier(stage: &Stage) -> Repeatable {
+    super::barrier(&stage.keys)
 }
 
 #[test]

@@ -1,13 +1,17 @@
 use serde_json::json;
 
 use super::*;
-use crate::protocol::{
-    entity::Entity,
-    table::{
-        ANY,
-        Change::{self, Put},
-        Keys, Lost, PAUSED, Row, SEEN, SENT, SINCE, Stage, check, check_lost,
+use crate::{
+    protocol::{
+        entity::Entity,
+        table::{
+            ANY,
+            Change::{self, Put},
+            Keys, Lost, PAUSED, Row, SEEN, SENT, SINCE, Stage, check, check_lost,
+        },
+        verb::Settled,
     },
+    store::Revision,
 };
 
 const NONE: &[Change] = &[];
@@ -16,14 +20,14 @@ const ENTITY: &str = "/t/.entities/b/k%2F/n/00000000-0000-0000-0000-000000000001
 const NAMESAKE: &str = "/t/.entities/b/k%2F/n/00000000-0000-0000-0000-000000000009";
 const STANDS: &[Change] = &[Put(ENTITY, ANY), Put(NAMESAKE, ANY)];
 
-fn register(stage: &Stage) -> Register {
+fn register(stage: &Stage) -> Repeatable {
     let entity = Entity::new("k/", "n").with_metadata(json!({"a": 1}));
     let record = EntityRecord::new("register", &entity).unwrap();
-    Register::new(&stage.keys, &stage.guard, record)
+    super::register(&stage.keys, &stage.guard, &record)
 }
 
-fn deregister(stage: &Stage) -> Deregister {
-    Deregister::new(&stage.keys, &stage.guard, "k/", "n")
+fn deregister(stage: &Stage) -> Repeatable {
+    super::deregister(&stage.keys, &stage.guard, "k/", "n")
 }
 
 /// Whatever is there, the verb is done, and can be done again.
