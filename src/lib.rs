@@ -73,12 +73,13 @@ pub mod testing;
 pub use crate::{
     board::{
         CallbackId, CallbackOutcome, Claim, Ended, Entities, Event, EventKind, EventKinds, Events,
-        Job, JobBoard, JobBoardBuilder, Jobs, NewJob, Notification, Notifier, TrashedJob,
+        Job, JobBoard, JobBoardBuilder, Jobs, NewJob, Notification, Notifier, Retry, TrashedJob,
     },
     cache::{Counts, EntityEvent, Registered, Unreadable},
     error::{Error, ErrorKind, Result},
     logbook::{AtomDetail, FlowDetail, LogBook, LogBooks},
     protocol::{
+        backoff::Backoff,
         entity::Entity,
         keys::{BoardName, JobId, Namespace},
         priority::JobPriority,

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use rand::{
@@ -36,6 +37,12 @@ impl Random {
         self.lock().next_u64()
     }
 
+    /// Any duration up to `bound`.
+    pub(crate) fn part_of(&self, bound: Duration) -> Duration {
+        let bound = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX - 1);
+        Duration::from_nanos(self.number() % bound.saturating_add(1))
+    }
+
     /// A random (version 4) uuid.
     pub fn uuid(&self) -> Uuid {
         let mut bytes = [0; 16];
@@ -59,6 +66,17 @@ impl fmt::Debug for Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn part_of_a_duration_is_any_up_to_all_of_it() {
+        let random = Random::seeded(7);
+        let parts: std::collections::BTreeSet<_> = (0..200)
+            .map(|_| random.part_of(Duration::from_nanos(3)).as_nanos())
+            .collect();
+        assert_eq!(parts, [0, 1, 2, 3].into());
+        assert_eq!(random.part_of(Duration::ZERO), Duration::ZERO);
+        random.part_of(Duration::MAX);
+    }
 
     #[test]
     fn same_seed_gives_the_same_run() {

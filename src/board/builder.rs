@@ -9,7 +9,10 @@ use super::{JobBoard, Notifier, Shared, notifier::Hub};
 use crate::{
     clock::Clock,
     error::Result,
-    protocol::keys::{BoardName, Keyspace, Namespace},
+    protocol::{
+        backoff::Backoff,
+        keys::{BoardName, Keyspace, Namespace},
+    },
     random::Random,
     session::Settings,
     store::{Memory, Store},
@@ -73,6 +76,23 @@ impl JobBoardBuilder {
     /// How long a call takes at most. Defaults to 10 s.
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline;
+        self
+    }
+
+    /// How often a job is tried before it goes into the trash, where its poster did not
+    /// [say](super::NewJob::max_attempts): at least once. Defaults to 20.
+    ///
+    /// Each claim is a try, but one that was given back unburnt, as a dropped [`Claim`](super::Claim)
+    /// or a closed board does. Claims of TaskFlow clients are not counted.
+    pub const fn max_attempts(mut self, max_attempts: u32) -> Self {
+        self.settings.max_attempts = max_attempts;
+        self
+    }
+
+    /// How long a job waits between its tries when an owner here fails, where its poster did not
+    /// [say](super::NewJob::backoff). Defaults to [`Backoff::default`].
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.settings.backoff = backoff;
         self
     }
 

@@ -41,7 +41,7 @@ impl JobBoard {
     pub async fn consume(&self, job: &Job, who: &str) -> Result<Revision> {
         let deadline = self.deadline();
         let found = self.hold_of(job, who, "consume", deadline).await?;
-        settle::consume(&found.session, found.hold, deadline).await
+        settle::consume(&found.session, found.hold, job, deadline).await
     }
 
     /// Gives `job` back for its owner `who`; as [`consume`](Self::consume) otherwise.
@@ -52,7 +52,7 @@ impl JobBoard {
         let deadline = self.deadline();
         let found = self.hold_of(job, who, "abandon", deadline).await?;
         // A claim of TaskFlow's was not counted, so there is nothing to settle.
-        let state = found.hold.claim.map(|_| found.state.abandoned(None));
+        let state = found.hold.claim.map(|_| found.state.abandoned());
         settle::abandon(&found.session, found.hold, state, deadline).await
     }
 

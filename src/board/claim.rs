@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Job, settle};
+use super::{Job, Retry, settle};
 use crate::{error::Result, protocol::progress::Progress, session::Held, store::Revision};
 
 /// A job that this process holds.
@@ -81,7 +81,13 @@ impl Claim {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) if nothing happened and it is still held;
     /// [`Unknown`](crate::ErrorKind::Unknown) if etcd stayed out of reach past the deadline.
     pub async fn consume(&self) -> Result<Revision> {
-        settle::consume(self.held.session(), self.held.hold(), self.deadline()).await
+        settle::consume(
+            self.held.session(),
+            self.held.hold(),
+            &self.job,
+            self.deadline(),
+        )
+        .await
     }
 
     /// Gives the job back: it is claimable again at once. The attempt counts.
@@ -89,14 +95,23 @@ impl Claim {
     /// # Errors
     /// Those of [`consume`](Self::consume).
     pub async fn abandon(&self) -> Result<Revision> {
-        let state = self.held.state().abandoned(None);
-        settle::abandon(
-            self.held.session(),
-            self.held.hold(),
-            Some(state),
-            self.deadline(),
-        )
-        .await
+        self.abandon_with(Retry::at_once()).await
+    }
+
+    /// Gives the job back, as `retry` says: to be tried later, for a reason, without counting the
+    /// attempt.
+    ///
+    /// # Errors
+    /// Those of [`consume`](Self::consume), and [`Invalid`](crate::ErrorKind::Invalid) for a delay of
+    /// more than ten years or a reason of more than 4 KiB.
+    pub async fn abandon_with(&self, retry: Retry) -> Result<Revision> {
+        let hold = self.held.hold();
+        retry.check(&format!("abandon job {}", hold.job))?;
+        // One that is not held any more is not given back either.
+        let claimed = self.held.state();
+        let before = self.held.back().unwrap_or_else(|| claimed.clone());
+        let state = retry.state(&self.job, claimed, before);
+        settle::abandon(self.held.session(), hold, Some(state), self.deadline()).await
     }
 
     /// Moves the job into the trash: it is broken, and nobody is to try it again. `reason` is at

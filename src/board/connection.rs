@@ -16,7 +16,8 @@ use tokio_util::{
 
 use super::{entities::Registrar, failure, fresh::Barriers, notifier::Hub, numbers::Numbers};
 use crate::{
-    cache::{Applied, Cache, EntityCache, Holder, Origin, OwnerChange, Reader, TrashWatch},
+    cache::{Applied, Cache, EntityCache, Holder, Origin, OwnerChange, Reader, Timing, TrashWatch},
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     protocol::keys::JobId,
     session::{Loss, Parts, Pool, Sighting},
@@ -48,6 +49,7 @@ impl Connection {
     /// first list is told by the differences to that. Must be called inside a tokio runtime.
     pub(super) fn open(
         parts: Parts,
+        clock: Clock,
         read_only: bool,
         hub: &Arc<Hub>,
         earlier: Option<&Reader>,
@@ -67,8 +69,9 @@ impl Connection {
             tell_sessions(&sessions, applied);
             listeners.jobs(applied);
         };
+        let chance = (random.clone(), Timing::new(clock, random.clone()));
         Self {
-            cache: Cache::start(store, keys.clone(), random.clone(), earlier, observer),
+            cache: Cache::start(store, keys.clone(), chance, earlier, observer),
             registrar: Registrar::start(Arc::clone(&pool), random, settings.deadline),
             barriers: Barriers::new(Arc::clone(&pool), &keys, settings.deadline, tasks.clone()),
             numbers: Numbers::new(keys, Arc::clone(&pool), tasks.clone()),

@@ -20,7 +20,8 @@ impl Jobs {
         }
     }
 
-    /// Leaves out what somebody holds.
+    /// Leaves out what can not be claimed now: what somebody holds, what is not due yet, and what has
+    /// a state that can not be read.
     #[must_use]
     pub const fn only_unclaimed(mut self) -> Self {
         self.only_unclaimed = true;

@@ -1,6 +1,6 @@
 //! A job, as who looks at a board sees it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -11,7 +11,14 @@ use super::JobBoard;
 use crate::{
     cache::Entry,
     error::{Error, ErrorKind, Result},
-    protocol::{keys::JobId, priority::JobPriority, progress::Progress, record, state::JobState},
+    protocol::{
+        keys::JobId,
+        priority::JobPriority,
+        progress::Progress,
+        record,
+        state::{JobState, SeenState},
+        time::Timestamp,
+    },
 };
 
 /// A job of a board. What was posted never changes; its [`state`](Self::state) is live.
@@ -71,6 +78,46 @@ impl Job {
         self.entry.posting.priority()
     }
 
+    /// How often the job is tried before it goes into the trash, if its poster said so; else it is as
+    /// the board of whoever claims it says.
+    pub fn max_attempts(&self) -> Option<u32> {
+        self.entry.posting.terms().max_attempts.map(NonZeroU32::get)
+    }
+
+    /// How often the job was tried, as far as the board's view has come. A claim counts from when it
+    /// is made; one that was given back unburnt does not.
+    pub fn attempts(&self) -> u32 {
+        self.seen_state().record.attempts
+    }
+
+    /// Why the job was given back last, if its owner said so and nobody claimed it since, as far as
+    /// the board's view has come.
+    pub fn last_reason(&self) -> Option<String> {
+        self.seen_state().record.reason
+    }
+
+    /// When the job is to be tried next, or first, if that was put off, by the clock of who did: its
+    /// poster or its last owner.
+    pub fn not_before(&self) -> Option<DateTime<Utc>> {
+        let start = self.entry.posting.terms().not_before;
+        self.seen_state()
+            .record
+            .not_before
+            .max(start)
+            .map(Timestamp::get)
+    }
+
+    /// Whether the job may have killed its last owners: two in a row died with it. Such a job rests
+    /// between its tries as if they had failed, and is best run alone.
+    pub fn is_suspect(&self) -> bool {
+        self.seen_state().record.is_suspect()
+    }
+
+    /// The unique key that the job holds, if it does.
+    pub fn unique_key(&self) -> Option<&str> {
+        self.entry.posting.terms().unique.as_deref()
+    }
+
     /// When the job was posted, if the posting says so, by the poster's clock.
     pub fn created_on(&self) -> Option<DateTime<Utc>> {
         self.entry.posting.created_on()
@@ -103,6 +150,13 @@ impl Job {
     /// The board that the job is on.
     pub const fn board(&self) -> &JobBoard {
         &self.board
+    }
+
+    /// The job's state as it was seen last; the default where none was written or it can not be read,
+    /// which a write then finds out.
+    pub(super) fn seen_state(&self) -> SeenState {
+        let entry = self.now().unwrap_or_else(|| Arc::clone(&self.entry));
+        entry.state().cloned().unwrap_or_default()
     }
 
     /// The newest entry of this very posting; the one that is known where the view has not come up

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Job, JobBoard};
@@ -32,6 +33,11 @@ impl JobBoard {
     pub fn revision(&self) -> Revision {
         self.reader()
             .map_or(Revision::ZERO, |reader| reader.applied())
+    }
+
+    /// When the next job falls due that nobody holds and that is put off: it is offered from then on.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.reader()?.next_due()
     }
 
     /// Who holds `job`; `None` too if that can not be read.

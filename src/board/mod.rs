@@ -4,7 +4,9 @@ mod books;
 mod builder;
 mod by_name;
 mod claim;
+mod claiming;
 mod connection;
+mod discard;
 mod ended;
 mod entities;
 mod events;
@@ -15,6 +17,7 @@ mod look;
 mod notifier;
 mod numbers;
 mod post;
+mod retry;
 mod settle;
 mod trashed;
 mod wait;
@@ -24,6 +27,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::{
@@ -36,21 +40,20 @@ pub use self::{
     job::Job,
     notifier::{CallbackId, CallbackOutcome, Event, EventKind, EventKinds, Notification, Notifier},
     post::NewJob,
+    retry::Retry,
     trashed::TrashedJob,
 };
-use self::{connection::Connection, notifier::Hub};
+use self::{claiming::AT_ONCE, connection::Connection, notifier::Hub};
 use crate::{
     cache::{Entry, Reader},
     clock::Clock,
     error::{Error, ErrorKind, Result},
     protocol::{
-        claim::ClaimRefusal,
         keys::{BoardName, Keyspace},
-        limits::check_name,
         post::Post,
     },
     random::Random,
-    session::{ClaimRequest, Parts, Settings, WriteError, failure},
+    session::{Parts, Settings, failure},
     store::Store,
 };
 
@@ -177,50 +180,13 @@ impl JobBoard {
         }
     }
 
-    /// Claims `job` for `who`.
-    ///
-    /// # Guarantees
-    /// At most one owner holds a job. If this returns, the claim was in etcd.
-    ///
-    /// # Errors
-    /// [`Claimed`](ErrorKind::Claimed) if another owner holds it, [`NotFound`](ErrorKind::NotFound)
-    /// if it is gone, [`Paused`](ErrorKind::Paused), [`Lost`](ErrorKind::Lost) if it was released by
-    /// force before its answer came, [`Invalid`](ErrorKind::Invalid) for an empty
-    /// or over-long name, [`Corrupt`](ErrorKind::Corrupt) if its state can not be read, and those
-    /// of [`post`](Self::post).
-    pub async fn claim(&self, job: &Job, who: &str) -> Result<Claim> {
-        let doing = format!("claim job {}", job.id());
-        check_name(&doing, "the owner", who)?;
-        let connection = self.connection_to_write(&doing)?;
-        let deadline = self.deadline();
-        let entry = job.now().unwrap_or_else(|| Arc::clone(&job.entry));
-        let mut seen = entry.state().cloned().unwrap_or_default();
-        loop {
-            let session = connection.pool().session_to_claim(deadline).await;
-            let session = session.map_err(|error| failure::of_write(&doing, error))?;
-            let (id, posted, now) = (job.id(), entry.posted, self.0.clock.now());
-            let request = ClaimRequest {
-                job: id,
-                posted,
-                seen: &seen,
-                who,
-                now,
-            };
-            match session.claim(&request, deadline).await {
-                Ok(Ok(held)) => {
-                    return Ok(Claim {
-                        job: job.clone(),
-                        who: who.to_owned(),
-                        held,
-                    });
-                }
-                Ok(Err(ClaimRefusal::StateMoved(state))) => seen = state,
-                Ok(Err(refusal)) => return Err(refused(doing, refusal)),
-                // Without its session there is no claim: another session can make it.
-                Err(WriteError::NotSent | WriteError::Lost) => {}
-                Err(error) => return Err(failure::of_write(doing, error)),
-            }
-        }
+    /// Posts many jobs, each as [`post`](Self::post) does, many at once. Gives what came of each, in
+    /// their order; on the board their order is that in which etcd took them, which is only about
+    /// the same. Dropping this leaves on the board what was posted.
+    pub async fn post_many(&self, jobs: impl IntoIterator<Item = NewJob>) -> Vec<Result<Job>> {
+        let jobs: Vec<_> = jobs.into_iter().collect();
+        let posts = jobs.into_iter().map(|job| self.post(job));
+        stream::iter(posts).buffered(AT_ONCE).collect().await
     }
 
     /// Calls back when something happens on the board: [`events`](Self::events) for callbacks.
@@ -251,6 +217,7 @@ impl JobBoard {
             let earlier = lock(&self.0.last_view).take();
             let connection = Connection::open(
                 self.parts(),
+                self.0.clock.clone(),
                 self.0.read_only,
                 &self.0.hub,
                 earlier.as_ref(),
@@ -312,24 +279,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl fmt::Debug for JobBoard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JobBoard({})", self.name())
-    }
-}
-
-fn refused(doing: String, refusal: ClaimRefusal) -> Error {
-    match refusal {
-        ClaimRefusal::Gone | ClaimRefusal::StateMoved(_) => {
-            Error::new(ErrorKind::NotFound, doing, "there is no such job any more")
-        }
-        ClaimRefusal::Owned(Some(owner)) => {
-            let why = format!("held by {}", owner.owner);
-            Error::new(ErrorKind::Claimed, doing, why).with_owner(owner.owner)
-        }
-        ClaimRefusal::Owned(None) => Error::new(ErrorKind::Claimed, doing, "held by somebody"),
-        ClaimRefusal::Unreadable(why) => {
-            let why = format!("its state can not be read: {why}");
-            Error::new(ErrorKind::Corrupt, doing, why)
-        }
-        ClaimRefusal::Paused => Error::new(ErrorKind::Paused, doing, "the board is paused"),
-        ClaimRefusal::Released => Error::new(ErrorKind::Lost, doing, "it was released by force"),
     }
 }

@@ -16,7 +16,8 @@ use crate::{
         limits::{MAX_NAME, MAX_REASON, check_length},
         progress::{Progress, Report},
         state::StateRecord,
-        trash::{Trash, TrashNote, TrashRefusal},
+        trash::{Trash, TrashRefusal},
+        trashed::TrashNote,
     },
     session::{Held, Session, Settle},
     store::Revision,
@@ -25,9 +26,12 @@ use crate::{
 pub(super) async fn consume(
     session: &Arc<Session>,
     hold: Hold,
+    job: &Job,
     deadline: Instant,
 ) -> Result<Revision> {
-    let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold);
+    let posting = &job.entry.posting;
+    let verb =
+        |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold, posting.unique_key(keys));
     settle("consume", session, hold, verb, deadline).await
 }
 

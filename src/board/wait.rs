@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::{JobBoard, Jobs};
 use crate::{
@@ -27,8 +27,9 @@ impl JobBoard {
         Ok(found.then(|| self.jobs()))
     }
 
-    /// As [`wait`](Self::wait), until there is a job that nobody holds: one that was posted, given
-    /// back, or whose owner's lease ended. Gives the jobs that nobody holds.
+    /// As [`wait`](Self::wait), until there is a job to claim: one that nobody holds and that is due,
+    /// as it was posted, given back, or its owner's lease ended, or as its time has come. Gives the
+    /// jobs that can be claimed.
     ///
     /// All who wait are told of the same job, so that others can have claimed it first, and the
     /// jobs can even be none any more when they are looked at.
@@ -36,13 +37,14 @@ impl JobBoard {
     /// # Errors
     /// [`Closed`](ErrorKind::Closed).
     pub async fn wait_unclaimed(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
-        let unclaimed = |view: &Reader| view.next(None, true).is_some();
-        let found = self.wait_until(DOING, unclaimed, from_now(timeout)).await?;
+        let offered = |view: &Reader| view.next(None, true).is_some();
+        let found = self.wait_until(DOING, offered, from_now(timeout)).await?;
         Ok(found.then(|| self.jobs().only_unclaimed()))
     }
 
     /// Waits until the view shows a revision other than `seen`, at once if it does, and gives it:
-    /// for who looks at the jobs whenever something is new. By push. Cancel safe.
+    /// for who looks at the jobs whenever something is new. A job that falls due is nothing new by
+    /// itself: [`next_due`](Self::next_due) tells when to look again for that. By push. Cancel safe.
     ///
     /// # Errors
     /// [`Closed`](ErrorKind::Closed).
@@ -68,7 +70,8 @@ impl JobBoard {
         Ok(self.revision())
     }
 
-    /// Waits until the view is as `wanted`; false if that did not come in time.
+    /// Waits until the view is as `wanted`; false if that did not come in time. Looks whenever the
+    /// view changes or a job falls due.
     pub(super) async fn wait_until(
         &self,
         doing: &str,
@@ -77,16 +80,27 @@ impl JobBoard {
     ) -> Result<bool> {
         let mut view = self.connection(doing)?.reader().clone();
         while !wanted(&view) {
-            let changed = match until {
-                Some(until) => match timeout_at(until, view.changed()).await {
-                    Ok(changed) => changed,
-                    Err(_late) => return Ok(false),
-                },
-                None => view.changed().await,
-            };
-            changed.map_err(|closed| Error::new(ErrorKind::Closed, doing, closed.to_string()))?;
+            let due = view.next_due();
+            let alarm = due.into_iter().chain(until).min();
+            tokio::select! {
+                biased;
+                changed = view.changed() => {
+                    changed.map_err(|closed| Error::new(ErrorKind::Closed, doing, closed.to_string()))?;
+                }
+                () = at(alarm) => if alarm == until {
+                    return Ok(wanted(&view));
+                }
+            }
         }
         Ok(true)
+    }
+}
+
+/// Waits for a point in time; for ever if there is none.
+async fn at(alarm: Option<Instant>) {
+    match alarm {
+        Some(alarm) => sleep_until(alarm).await,
+        None => std::future::pending().await,
     }
 }
 

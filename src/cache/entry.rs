@@ -74,10 +74,19 @@ impl Entry {
         }
     }
 
-    /// Whether the job can be claimed as far as the cache knows: nobody holds it and its state can
-    /// be read.
-    pub(crate) const fn is_offered(&self) -> bool {
+    /// Whether nobody holds the job and its state can be read: it can be claimed when it is due.
+    pub(crate) const fn is_free(&self) -> bool {
         self.beside.holder.is_none() && self.beside.state.is_ok()
+    }
+
+    /// Whether the job is free and due when it was in an `earlier` entry: it is the same posting, that
+    /// was free as well, and its state was not written since.
+    pub(super) fn rests_as(&self, earlier: &Self) -> bool {
+        let state = |entry: &Self| entry.state().map(|state| state.mod_revision);
+        earlier.is_free()
+            && self.position() == earlier.position()
+            && self.posting == earlier.posting
+            && state(self) == state(earlier)
     }
 
     /// Whether somebody asked for the job to be stopped.

@@ -10,18 +10,18 @@ use std::{
     sync::Arc,
 };
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
+    agenda::{Agenda, Seen, Timing},
     change::{Change, ChangeKind, OwnerChange, differences},
-    entry::{Beside, Entry, Holder, Position},
+    entry::{Entry, Holder, Position},
+    slot::{Slot, Touched, holder},
     unreadable::{Register, Unreadable},
 };
 use crate::{
-    protocol::{
-        keys::{BoardKey, JobId, JobPart, Keyspace},
-        posting::Posting,
-    },
+    protocol::keys::{BoardKey, JobId, JobPart, Keyspace},
     store::{Event, Key, KeyValue, Revision},
 };
 
@@ -32,7 +32,11 @@ pub(crate) struct Index {
     revision: Revision,
     jobs: BTreeMap<JobId, Slot>,
     ordered: BTreeMap<Position, Arc<Entry>>,
+    /// Those that nobody holds and that are due.
     offered: BTreeMap<Position, Arc<Entry>>,
+    /// Those that nobody holds and that are not due yet.
+    agenda: Agenda,
+    timing: Timing,
     uuids: BTreeSet<(Uuid, JobId)>,
     unreadable: Register,
 }
@@ -46,41 +50,13 @@ pub(crate) struct Changes {
     pub(crate) owners: Vec<OwnerChange>,
 }
 
-/// What the keys of one job make.
-#[derive(Clone, Debug)]
-enum Slot {
-    Visible(Arc<Entry>),
-    Hidden(Box<Hidden>),
-}
-
-/// A job that has keys and no posting that can be read.
-#[derive(Clone, Debug)]
-struct Hidden {
-    /// Whether there is a posting at all.
-    posted: bool,
-    beside: Beside,
-}
-
-/// A job whose keys are being changed.
-struct Touched {
-    /// When it was changed last.
-    revision: Revision,
-    before: Option<Slot>,
-    posting: Data,
-    beside: Beside,
-}
-
-enum Data {
-    Missing,
-    Broken,
-    Readable(Revision, Arc<Posting>),
-}
-
 impl Index {
     /// The view of an empty board.
-    pub(crate) fn new(keys: Keyspace) -> Self {
+    pub(crate) fn new(keys: Keyspace, timing: Timing) -> Self {
         Self {
             keys,
+            timing,
+            agenda: Agenda::default(),
             revision: Revision::ZERO,
             jobs: BTreeMap::new(),
             ordered: BTreeMap::new(),
@@ -95,7 +71,7 @@ impl Index {
     pub(crate) fn load(&mut self, page: &[KeyValue]) {
         let seen = page.iter().map(|kv| (&kv.key, kv.mod_revision, Some(kv)));
         for (job, touched) in self.absorb(seen) {
-            self.commit(job, touched);
+            self.commit(job, touched, Seen::Listed);
         }
     }
 
@@ -108,6 +84,7 @@ impl Index {
         jobs.dedup();
         let mut changes = Changes::default();
         for job in jobs {
+            self.keep_time(old, job);
             let (before, after) = (old.jobs.get(&job), self.jobs.get(&job));
             changes.add_job(at, before, after);
             let (was, is) = (holder(before), holder(after));
@@ -128,7 +105,7 @@ impl Index {
         let mut changes = Changes::default();
         for (job, touched) in touched {
             let before = touched.before.clone();
-            self.commit(job, touched);
+            self.commit(job, touched, Seen::Live);
             let after = self.jobs.get(&job);
             changes.add_job(revision, before.as_ref(), after);
             let (was, is) = (holder(before.as_ref()), holder(after));
@@ -156,10 +133,24 @@ impl Index {
         self.ordered.len()
     }
 
-    /// The job after a position in the order, of all jobs or of those that can be claimed. The
+    /// When the next job falls due that nobody holds.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.agenda.next()
+    }
+
+    /// Offers the jobs that are due by `now`.
+    pub(crate) fn offer_due(&mut self, now: Instant) {
+        while let Some(place) = self.agenda.pop(now) {
+            if let Some(entry) = self.ordered.get(&place) {
+                self.offered.insert(place, Arc::clone(entry));
+            }
+        }
+    }
+
+    /// The job after a position in the order, of all jobs or of those that are offered. The
     /// position need not be taken (any more).
-    pub(crate) fn next(&self, after: Option<&Position>, unclaimed: bool) -> Option<&Arc<Entry>> {
-        let order = if unclaimed {
+    pub(crate) fn next(&self, after: Option<&Position>, offered: bool) -> Option<&Arc<Entry>> {
+        let order = if offered {
             &self.offered
         } else {
             &self.ordered
@@ -231,7 +222,7 @@ impl Index {
     }
 
     /// Puts a job in its places.
-    fn commit(&mut self, job: JobId, touched: Touched) {
+    fn commit(&mut self, job: JobId, touched: Touched, seen: Seen) {
         let revision = touched.revision;
         let (before, after) = touched.finish(job);
         self.note_orphan(job, revision, before.as_ref(), after.as_ref());
@@ -244,24 +235,61 @@ impl Index {
             if is.is_none_or(|is| is.position() != place) {
                 self.ordered.remove(&place);
             }
-            if is.is_none_or(|is| !is.is_offered() || is.position() != place) {
-                self.offered.remove(&place);
-            }
             if is.is_none_or(|is| is.uuid() != was.uuid()) {
                 self.uuids.remove(&(was.uuid(), job));
             }
         }
         if let Some(is) = is {
             self.ordered.insert(is.position(), Arc::clone(is));
-            if is.is_offered() {
-                self.offered.insert(is.position(), Arc::clone(is));
-            }
             self.uuids.insert((is.uuid(), job));
         }
+        self.schedule(was, is, seen);
         match after {
             Some(slot) => self.jobs.insert(job, slot),
             None => self.jobs.remove(&job),
         };
+    }
+
+    /// Offers a job, puts it down for later, or takes it from both.
+    fn schedule(&mut self, was: Option<&Arc<Entry>>, is: Option<&Arc<Entry>>, seen: Seen) {
+        let is = is.filter(|is| is.is_free());
+        let rests_as_before = |was: &&Arc<Entry>| is.is_some_and(|is| is.rests_as(was));
+        let due = was
+            .filter(rests_as_before)
+            .map(|was| self.agenda.due(&was.position()));
+        if let Some(place) = was.map(|was| was.position()) {
+            self.offered.remove(&place);
+            self.agenda.remove(&place);
+        }
+        let Some(is) = is else {
+            return;
+        };
+        let due = due.unwrap_or_else(|| {
+            let rest = self.timing.rest(is, seen);
+            (!rest.is_zero()).then(|| Instant::now() + rest)
+        });
+        self.put_down(is, due);
+    }
+
+    fn put_down(&mut self, entry: &Arc<Entry>, due: Option<Instant>) {
+        let place = entry.position();
+        match due {
+            Some(due) => self.agenda.put(place, due),
+            None => _ = self.offered.insert(place, Arc::clone(entry)),
+        }
+    }
+
+    /// Lets a job of a list rest as long as the view before this one does, if it is as it was.
+    fn keep_time(&mut self, old: &Self, job: JobId) {
+        let (Some(was), Some(is)) = (old.get(job), self.get(job)) else {
+            return;
+        };
+        if is.is_free() && is.rests_as(was) {
+            let (is, due) = (Arc::clone(is), old.agenda.due(&was.position()));
+            self.offered.remove(&is.position());
+            self.agenda.remove(&is.position());
+            self.put_down(&is, due);
+        }
     }
 
     /// Reports a job that has keys but no posting, under the key where that should be.
@@ -303,91 +331,6 @@ impl Changes {
             holder: holder.cloned(),
             revision,
         });
-    }
-}
-
-impl Slot {
-    const fn entry(&self) -> Option<&Arc<Entry>> {
-        match self {
-            Self::Visible(entry) => Some(entry),
-            Self::Hidden(_) => None,
-        }
-    }
-
-    fn beside(&self) -> &Beside {
-        match self {
-            Self::Visible(entry) => &entry.beside,
-            Self::Hidden(hidden) => &hidden.beside,
-        }
-    }
-
-    /// Whether there is no posting, only what would stand beside it.
-    fn is_orphan(&self) -> bool {
-        matches!(self, Self::Hidden(hidden) if !hidden.posted)
-    }
-}
-
-fn holder(slot: Option<&Slot>) -> Option<&Arc<Holder>> {
-    slot.and_then(|slot| slot.beside().holder.as_ref())
-}
-
-impl Touched {
-    fn new(before: Option<&Slot>) -> Self {
-        let posting = match before {
-            Some(Slot::Hidden(hidden)) if hidden.posted => Data::Broken,
-            None | Some(Slot::Hidden(_)) => Data::Missing,
-            Some(Slot::Visible(entry)) => Data::Readable(entry.posted, Arc::clone(&entry.posting)),
-        };
-        Self {
-            revision: Revision::ZERO,
-            posting,
-            beside: before.map(Slot::beside).cloned().unwrap_or_default(),
-            before: before.cloned(),
-        }
-    }
-
-    /// Takes in one key, put or deleted.
-    fn take(
-        &mut self,
-        part: JobPart,
-        kv: Option<&KeyValue>,
-    ) -> Result<(), crate::protocol::record::Unreadable> {
-        match (part, kv) {
-            (JobPart::Data, None) => self.posting = Data::Missing,
-            (JobPart::Data, Some(kv)) => match Posting::read(kv.value.clone()) {
-                Ok(posting) => self.posting = Data::Readable(kv.create_revision, Arc::new(posting)),
-                Err(why) => {
-                    self.posting = Data::Broken;
-                    return Err(why);
-                }
-            },
-            (part, None) => self.beside.delete(part),
-            (part, Some(kv)) => return self.beside.put(part, kv),
-        }
-        Ok(())
-    }
-
-    /// The job as it was and as it is now.
-    fn finish(self, job: JobId) -> (Option<Slot>, Option<Slot>) {
-        let Self {
-            before,
-            posting,
-            beside,
-            revision: _,
-        } = self;
-        let hidden = |posted, beside| Some(Slot::Hidden(Box::new(Hidden { posted, beside })));
-        let after = match posting {
-            Data::Readable(posted, posting) => Some(Slot::Visible(Arc::new(Entry {
-                job,
-                posted,
-                posting,
-                beside,
-            }))),
-            Data::Broken => hidden(true, beside),
-            Data::Missing if beside == Beside::default() => None,
-            Data::Missing => hidden(false, beside),
-        };
-        (before, after)
     }
 }
 

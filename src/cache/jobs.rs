@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    agenda::Timing,
     change::{Applied, Origin},
     feed::Sink,
     index::{Changes, Index},
@@ -19,19 +20,30 @@ use crate::{
 /// The sink of a board's jobs. The only one who changes the index.
 pub(super) struct Jobs<F> {
     keys: Keyspace,
+    timing: Timing,
     index: Arc<RwLock<Index>>,
     incoming: Index,
     observer: F,
 }
 
 impl<F: Fn(&Applied<'_>)> Jobs<F> {
-    pub(super) fn new(keys: Keyspace, index: Arc<RwLock<Index>>, observer: F) -> Self {
+    pub(super) fn new(
+        keys: Keyspace,
+        timing: Timing,
+        index: Arc<RwLock<Index>>,
+        observer: F,
+    ) -> Self {
         Self {
-            incoming: Index::new(keys.clone()),
+            incoming: Index::new(keys.clone(), timing.clone()),
             keys,
+            timing,
             index,
             observer,
         }
+    }
+
+    fn empty(&self) -> Index {
+        Index::new(self.keys.clone(), self.timing.clone())
     }
 
     fn tell(
@@ -58,7 +70,7 @@ impl<F: Fn(&Applied<'_>)> Jobs<F> {
 
 impl<F: Fn(&Applied<'_>) + Send + 'static> Sink for Jobs<F> {
     fn list_begins(&mut self) {
-        self.incoming = Index::new(self.keys.clone());
+        self.incoming = self.empty();
     }
 
     fn page(&mut self, kvs: Vec<KeyValue>) {
@@ -73,7 +85,8 @@ impl<F: Fn(&Applied<'_>) + Send + 'static> Sink for Jobs<F> {
             self.incoming.succeed(&current, at)
         };
         let unreadable = self.incoming.take_fresh_unreadable();
-        let incoming = mem::replace(&mut self.incoming, Index::new(self.keys.clone()));
+        let empty = self.empty();
+        let incoming = mem::replace(&mut self.incoming, empty);
         let old = mem::replace(&mut *self.write(), incoming);
         self.tell(at, origin, &changes, unreadable);
         drop(old);

@@ -11,6 +11,7 @@
 //! the store by a little, so that it decides nothing: what is true is decided by the compares of a
 //! transaction.
 
+mod agenda;
 mod change;
 mod entities;
 mod entry;
@@ -22,6 +23,7 @@ mod reader;
 mod retry;
 mod roll;
 mod silence;
+mod slot;
 mod trash;
 mod unreadable;
 mod upkeep;
@@ -29,6 +31,7 @@ mod upkeep;
 use std::sync::{Arc, RwLock};
 
 pub(crate) use self::{
+    agenda::Timing,
     change::{Applied, Change, ChangeKind, Origin, OwnerChange},
     entities::{Batch, EntityCache, EntityReader},
     entry::{Entry, Holder, Position},
@@ -60,16 +63,16 @@ impl Cache {
     pub(crate) fn start(
         store: Arc<dyn Store>,
         keys: Keyspace,
-        random: Random,
+        (random, timing): (Random, Timing),
         earlier: Option<&Reader>,
         observer: impl Fn(&Applied<'_>) + Send + Sync + 'static,
     ) -> Self {
         let index = earlier.map_or_else(
-            || Arc::new(RwLock::new(Index::new(keys.clone()))),
+            || Arc::new(RwLock::new(Index::new(keys.clone(), timing.clone()))),
             Reader::shared_index,
         );
         let range = keys.jobs();
-        let jobs = Jobs::new(keys, Arc::clone(&index), observer);
+        let jobs = Jobs::new(keys, timing, Arc::clone(&index), observer);
         let (upkeep, link) = Upkeep::start(store, range, random, jobs);
         Self {
             reader: Reader::new(index, link),

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -54,7 +55,8 @@ impl Reader {
     }
 
     /// The job after a position in the order of the board, from the first on if there is none; of
-    /// all jobs, or only of those that nobody holds and that can be claimed.
+    /// all jobs, or only of those that are offered: nobody holds them, they can be claimed, and they
+    /// are due.
     ///
     /// The position need not be taken any more, so that a loop over this sees every job that is on
     /// the board all the time, each at most once, and of the others those that come after where
@@ -62,11 +64,27 @@ impl Reader {
     pub(crate) fn next(
         &self,
         after: Option<&Position>,
-        only_unclaimed: bool,
+        only_offered: bool,
     ) -> Option<(Position, Arc<Entry>)> {
+        if only_offered {
+            self.next_due();
+        }
         let index = self.index();
-        let entry = index.next(after, only_unclaimed)?;
+        let entry = index.next(after, only_offered)?;
         Some((entry.position(), Arc::clone(entry)))
+    }
+
+    /// When the next job falls due that nobody holds, and that is not offered yet.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let due = self.index().next_due();
+        if due.is_none_or(|due| due > now) {
+            return due;
+        }
+        // The feed does not look at the time, so that who reads does.
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.offer_due(now);
+        index.next_due()
     }
 
     /// The job with this number.

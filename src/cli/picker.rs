@@ -105,14 +105,16 @@ impl Picker {
         self.rest(job, rest, (rest * 2).min(LONGEST_REST));
     }
 
-    /// Waits until there may be something else to pick: the view changed, or a rest is over.
+    /// Waits until there may be something else to pick: the view changed, a job fell due, or a rest
+    /// is over.
     /// Cancel safe.
     pub(super) async fn changed(&mut self) {
         let now = Instant::now();
         self.rests
             .retain(|_, rest| rest.job.state() != JobState::Complete);
         let rests = self.rests.values().map(|rest| rest.until);
-        match rests.filter(|until| *until > now).min() {
+        let rests = rests.filter(|until| *until > now);
+        match rests.chain(self.board.next_due()).min() {
             Some(until) => tokio::select! {
                 biased;
                 () = view_changed(&self.board, self.seen) => {}

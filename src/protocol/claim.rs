@@ -7,11 +7,12 @@ use serde::Serialize;
 use super::{
     envelope::Guard,
     keys::{JobId, JobPart, Keyspace},
+    offer::{NotOffered, Offer},
     owner::{ClaimMark, OwnerRecord},
-    record::{self, Unreadable},
+    record,
     state::{SeenState, StateRecord},
     time::Timestamp,
-    verb::{Evidence, Malformed, Settled, Verb, create_revision, read_of},
+    verb::{Evidence, Malformed, Settled, Verb},
 };
 use crate::store::{Compare, Key, KeyValue, LeaseId, Op, RangeRequest, Revision, Txn, TxnResponse};
 
@@ -22,12 +23,8 @@ pub(crate) struct Claim {
     job: JobId,
     mark: ClaimMark,
     lease: LeaseId,
-    data: Key,
-    posted: Revision,
-    owner: Key,
+    offer: Offer,
     owner_record: Bytes,
-    state: Key,
-    seen: Revision,
     next: StateRecord,
     last_modified: (Key, Bytes),
     paused: Key,
@@ -49,18 +46,18 @@ pub(crate) struct ClaimOf<'a> {
 /// Why a job was not claimed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ClaimRefusal {
-    /// There is no such posting (any more).
-    Gone,
-    /// Somebody holds it; who, if that can be read.
-    Owned(Option<OwnerRecord>),
-    /// The job's state is not as it was seen; this is it.
-    StateMoved(SeenState),
-    /// The job's state can not be read.
-    Unreadable(Unreadable),
+    /// The job is not as it was seen.
+    NotOffered(NotOffered),
     /// The board is paused.
     Paused,
     /// It was claimed, and the claim has been released by force since.
     Released,
+}
+
+impl From<NotOffered> for ClaimRefusal {
+    fn from(why: NotOffered) -> Self {
+        Self::NotOffered(why)
+    }
 }
 
 impl Claim {
@@ -81,12 +78,8 @@ impl Claim {
             job: of.job,
             mark,
             lease: guard.lease(),
-            data: keys.job(of.job, JobPart::Data),
-            posted: of.posted,
-            owner: keys.job(of.job, JobPart::Owner),
+            offer: Offer::new(keys, of.job, of.posted, of.seen.mod_revision),
             owner_record: OwnerRecord::new(of.who, guard.lease(), mark).write(),
-            state: keys.job(of.job, JobPart::State),
-            seen: of.seen.mod_revision,
             next: of.seen.record.claimed(of.claim, of.who),
             last_modified: (keys.job(of.job, JobPart::LastModified), last_modified),
             paused: keys.paused(),
@@ -110,48 +103,31 @@ impl Verb for Claim {
 
     fn txn(&self) -> Txn {
         let (last_modified, time) = self.last_modified.clone();
+        let (owner, state) = (self.offer.owner().clone(), self.offer.state().clone());
         Txn::new()
-            .when([
-                Compare::create_revision(self.data.clone(), self.posted),
-                Compare::absent(self.owner.clone()),
-                Compare::mod_revision(self.state.clone(), self.seen),
-                Compare::absent(self.paused.clone()),
-            ])
+            .when(self.offer.stands())
+            .when([Compare::absent(self.paused.clone())])
             .then([
-                Op::put_with_lease(self.owner.clone(), self.owner_record.clone(), self.lease),
+                Op::put_with_lease(owner, self.owner_record.clone(), self.lease),
                 Op::put(last_modified, time),
-                Op::put(self.state.clone(), self.next.write()),
+                Op::put(state, self.next.write()),
             ])
-            .otherwise([
-                Op::get(self.owner.clone()),
-                Op::get(self.state.clone()),
-                RangeRequest::new(self.data.clone()).keys_only().into(),
-            ])
+            .otherwise(self.offer.reads())
     }
 
     fn outcome(&self, response: &TxnResponse) -> Result<Self::Outcome, Malformed> {
         if response.succeeded {
             return Ok(Ok(response.header.revision));
         }
-        let owner = read_of(response, 0)?.first();
-        let state = read_of(response, 1)?.first();
-        let data = read_of(response, 2)?.first();
-        Ok(Err(if create_revision(data) != self.posted {
-            ClaimRefusal::Gone
-        } else if let Some(owner) = owner {
-            ClaimRefusal::Owned(OwnerRecord::read(&owner.value).ok())
-        } else {
-            match SeenState::read(state) {
-                Err(unreadable) => ClaimRefusal::Unreadable(unreadable),
-                Ok(state) if state.mod_revision != self.seen => ClaimRefusal::StateMoved(state),
-                Ok(_) => ClaimRefusal::Paused,
-            }
+        Ok(Err(match self.offer.check(response)? {
+            Ok(()) => ClaimRefusal::Paused,
+            Err(not_offered) => not_offered.into(),
         }))
     }
 
     fn probe(&self) -> Vec<RangeRequest> {
         vec![
-            RangeRequest::new(self.owner.clone()),
+            RangeRequest::new(self.offer.owner().clone()),
             RangeRequest::new(self.released.clone()).keys_only(),
         ]
     }
@@ -166,19 +142,6 @@ impl Verb for Claim {
             Some(owner) => Settled::Known(Ok(owner.create_revision)),
             None if released => Settled::Known(Err(ClaimRefusal::Released)),
             None => Settled::DidNotHappen,
-        })
-    }
-}
-
-impl SeenState {
-    /// Reads the key of a job's state.
-    pub(crate) fn read(kv: Option<&KeyValue>) -> Result<Self, Unreadable> {
-        let Some(kv) = kv else {
-            return Ok(Self::default());
-        };
-        Ok(Self {
-            mod_revision: kv.mod_revision,
-            record: StateRecord::read(&kv.value)?,
         })
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::store::{Compare, Key, KeyRange, Op, RangeRequest, Revision, Txn, TxnResponse};
 
-/// Deletes every key of a held job.
+/// Deletes every key of a held job, and lets its unique key go.
 #[derive(Clone, Debug)]
 pub(crate) struct Consume {
     hold: Hold,
@@ -18,10 +18,12 @@ pub(crate) struct Consume {
     data: Key,
     released: Key,
     all: KeyRange,
+    unique: Option<Key>,
 }
 
 impl Consume {
-    pub(crate) fn new(keys: &Keyspace, guard: &Guard, hold: Hold) -> Self {
+    /// `unique` is where the job's unique key is kept, if it has one.
+    pub(crate) fn new(keys: &Keyspace, guard: &Guard, hold: Hold, unique: Option<Key>) -> Self {
         Self {
             hold,
             held: hold.is_held(keys),
@@ -30,6 +32,7 @@ impl Consume {
             data: keys.job(hold.job, JobPart::Data),
             released: keys.released(guard.session(), hold.job),
             all: keys.all_of_job(hold.job),
+            unique,
         }
     }
 }
@@ -46,6 +49,7 @@ impl Verb for Consume {
         Txn::new()
             .when([self.held.clone()])
             .then([Op::delete(self.all.clone())])
+            .then(self.unique.clone().map(Op::delete))
             .otherwise([self.read_owner.clone()])
     }
 

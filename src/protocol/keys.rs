@@ -192,6 +192,7 @@ pub(crate) struct Keyspace {
     jobs: Key,
     trash: Key,
     done: Key,
+    unique: Key,
     sessions: Key,
     control: Key,
     entities: Key,
@@ -209,6 +210,7 @@ impl Keyspace {
             jobs: area("jobs"),
             trash: area(".trash"),
             done: area(".done"),
+            unique: area(".unique"),
             sessions: area(".sessions"),
             control: area(".control"),
             entities: area(".entities"),
@@ -272,6 +274,12 @@ impl Keyspace {
     /// Where the result of a consumed job is kept.
     pub(crate) fn done(&self, job: JobId) -> Key {
         self.done.child(&format!("job{job}"))
+    }
+
+    /// Where is kept which job holds a unique key. The key is escaped.
+    pub(crate) fn unique(&self, unique: &str) -> Key {
+        let escaped = utf8_percent_encode(unique, ESCAPED);
+        self.unique.child(&escaped.to_string())
     }
 
     /// The guard of a session.
@@ -491,6 +499,11 @@ mod tests {
             "/taskflow/.entities/jobboard/con%2Fductor/a%40h%3A1/00000000-0000-0000-0000-000000000001"
         );
         assert!(keys.entities().contains(&key));
+        let unique = keys.unique("account/7 ä");
+        assert_eq!(
+            text(&unique),
+            "/taskflow/.unique/jobboard/account%2F7%20%C3%A4"
+        );
     }
 
     #[test]

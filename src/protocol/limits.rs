@@ -1,5 +1,8 @@
 //! What is too long, checked before anything is sent.
 
+use std::time::Duration;
+
+use super::backoff::MAX_DELAY;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The largest posting, in bytes of its JSON: 1 MiB.
@@ -33,6 +36,15 @@ pub(crate) fn check_name(doing: &str, what: &str, name: &str) -> Result<()> {
 pub(crate) fn check_length(doing: &str, what: &str, length: usize, limit: usize) -> Result<()> {
     if length > limit {
         let why = format!("{what} has {length} bytes, the limit is {limit}");
+        return Err(Error::new(ErrorKind::Invalid, doing, why));
+    }
+    Ok(())
+}
+
+/// Checks how long a job is to wait: at most [`MAX_DELAY`].
+pub(crate) fn check_delay(doing: &str, delay: Duration) -> Result<()> {
+    if delay > MAX_DELAY {
+        let why = format!("a delay of {delay:?} is longer than ten years");
         return Err(Error::new(ErrorKind::Invalid, doing, why));
     }
     Ok(())

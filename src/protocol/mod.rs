@@ -5,6 +5,7 @@
 //! when an answer is lost is told by [`verb::Verb::settle`].
 
 pub(crate) mod abandon;
+pub(crate) mod backoff;
 pub(crate) mod barrier;
 pub(crate) mod book;
 pub(crate) mod claim;
@@ -16,6 +17,7 @@ pub(crate) mod envelope;
 pub(crate) mod holding;
 pub(crate) mod keys;
 pub(crate) mod limits;
+pub(crate) mod offer;
 pub(crate) mod owner;
 pub(crate) mod post;
 pub(crate) mod posting;
@@ -28,7 +30,9 @@ pub(crate) mod reserve;
 pub(crate) mod state;
 #[cfg(test)]
 mod table;
+pub(crate) mod terms;
 pub(crate) mod time;
 pub(crate) mod trash;
+pub(crate) mod trash_unclaimed;
 pub(crate) mod trashed;
 pub(crate) mod verb;

@@ -9,11 +9,13 @@ use serde_json::{Map, Value, value::RawValue};
 use uuid::Uuid;
 
 use super::{
-    keys::JobId,
+    keys::{JobId, Keyspace},
     priority::JobPriority,
     record::{self, Unreadable, VERSION, Wellformed},
+    terms::Terms,
     time::Timestamp,
 };
+use crate::store::Key;
 
 /// The logbook that a posting refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,7 @@ pub(crate) struct Posting {
     priority: JobPriority,
     created_on: Option<Timestamp>,
     book: Option<Box<BookRef>>,
+    terms: Option<Box<Terms>>,
 }
 
 impl Posting {
@@ -49,20 +52,16 @@ impl Posting {
             book: Option<Box<BookRef>>,
             jobboard: Option<Extras>,
         }
-        #[derive(Deserialize)]
+        #[derive(Default, Deserialize)]
         struct Extras {
             v: Option<u32>,
+            #[serde(flatten)]
+            terms: Terms,
         }
 
-        let wire: Wire<'_> = record::read(&record)?;
-        if let Some(newer) = wire
-            .jobboard
-            .and_then(|extras| extras.v)
-            .filter(|v| *v > VERSION)
-        {
-            let why = format!("its layout has version {newer}, this library knows {VERSION}");
-            return Err(Unreadable::new(why));
-        }
+        let wire: Wire<'_> = record::read_versioned(&record)?;
+        let Extras { v, terms } = wire.jobboard.unwrap_or_default();
+        record::check_version(v)?;
         let details = match wire.details.map(RawValue::get) {
             None | Some("null") => Bytes::from_static(b"{}"),
             Some(details) if details.starts_with('{') => {
@@ -87,6 +86,7 @@ impl Posting {
             priority,
             created_on,
             book,
+            terms: (terms != *Terms::NONE).then(|| Box::new(terms)),
         })
     }
 
@@ -113,6 +113,19 @@ impl Posting {
 
     pub(crate) fn book(&self) -> Option<&BookRef> {
         self.book.as_deref()
+    }
+
+    /// How often and when the job is to be tried.
+    pub(crate) fn terms(&self) -> &Terms {
+        self.terms.as_deref().unwrap_or(Terms::NONE)
+    }
+
+    /// Where the board keeps who holds the job's unique key, if it has one.
+    pub(crate) fn unique_key(&self, keys: &Keyspace) -> Option<Key> {
+        self.terms()
+            .unique
+            .as_deref()
+            .map(|unique| keys.unique(unique))
     }
 
     /// The details as JSON text, an object.
@@ -149,6 +162,7 @@ pub(crate) struct NewPosting {
     /// JSON text, an object.
     pub(crate) details: Box<RawValue>,
     pub(crate) book: Option<BookRef>,
+    pub(crate) terms: Terms,
 }
 
 impl NewPosting {
@@ -164,11 +178,13 @@ impl NewPosting {
             #[serde(skip_serializing_if = "Option::is_none")]
             book: Option<&'a BookRef>,
             sequence: JobId,
-            jobboard: Extras,
+            jobboard: Extras<'a>,
         }
         #[derive(Serialize)]
-        struct Extras {
+        struct Extras<'a> {
             v: u32,
+            #[serde(flatten)]
+            terms: &'a Terms,
         }
 
         record::write(&Wire {
@@ -179,7 +195,10 @@ impl NewPosting {
             details: &self.details,
             book: self.book.as_ref(),
             sequence: job,
-            jobboard: Extras { v: VERSION },
+            jobboard: Extras {
+                v: VERSION,
+                terms: &self.terms,
+            },
         })
     }
 }
@@ -197,9 +216,12 @@ impl fmt::Debug for NewPosting {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use serde_json::{json, value::to_raw_value};
 
     use super::*;
+    use crate::protocol::backoff::Backoff;
 
     fn record(value: &Value) -> Bytes {
         record::write(value)
@@ -246,6 +268,7 @@ mod tests {
             created_on: DateTime::UNIX_EPOCH,
             details: to_raw_value(&json!({"file": "ä.png"})).unwrap(),
             book: None,
+            terms: Terms::default(),
         };
         let written = new.record(JobId::new(42).unwrap());
         assert_eq!(
@@ -255,6 +278,35 @@ mod tests {
         let read = Posting::read(written).unwrap();
         assert_eq!((read.uuid(), read.name()), (new.uuid, "thumbnail"));
         assert_eq!(read.created_on(), Some(new.created_on));
+    }
+
+    #[test]
+    fn terms_are_written_and_read() {
+        let new = NewPosting {
+            uuid: Uuid::from_u128(1),
+            name: "thumbnail".to_owned(),
+            priority: JobPriority::Normal,
+            created_on: DateTime::UNIX_EPOCH,
+            details: to_raw_value(&json!({})).unwrap(),
+            book: None,
+            terms: Terms {
+                max_attempts: NonZeroU32::new(3),
+                not_before: Timestamp::parse("2026-01-31T12:00:00Z"),
+                backoff: Some(Backoff::default()),
+                unique: Some("a/b".to_owned()),
+            },
+        };
+        let written = new.record(JobId::new(42).unwrap());
+        let text = std::str::from_utf8(&written).unwrap();
+        assert!(
+            text.ends_with(
+                r#""jobboard":{"v":1,"max_attempts":3,"not_before":"2026-01-31T12:00:00.000000","backoff":{"first_ms":1000,"longest_ms":300000},"unique":"a/b"}}"#
+            ),
+            "{text}"
+        );
+        assert_eq!(Posting::read(written).unwrap().terms(), &new.terms);
+        let plain = Posting::read(record(&of_taskflow())).unwrap();
+        assert_eq!(plain.terms(), Terms::NONE);
     }
 
     #[test]
@@ -282,6 +334,9 @@ mod tests {
             ("details", json!([1])),
             ("details", json!("text")),
             ("jobboard", json!({"v": 2})),
+            ("jobboard", json!({"max_attempts": 0})),
+            ("jobboard", json!({"not_before": "soon"})),
+            ("jobboard", json!({"backoff": 3})),
         ] {
             let mut value = of_taskflow();
             value[field] = wrong;
@@ -290,6 +345,24 @@ mod tests {
         for bytes in [&b""[..], b"{", b"null", b"[]", b"\xff\xfe"] {
             assert!(Posting::read(Bytes::from_static(bytes)).is_err());
         }
+    }
+
+    #[test]
+    fn posting_of_a_newer_layout_is_told_as_such_whatever_else_is_in_it() {
+        for extras in [
+            json!({"v": 2}),
+            json!({"v": 2, "max_attempts": "as often as it takes"}),
+        ] {
+            let mut value = of_taskflow();
+            value["jobboard"] = extras;
+            let why = Posting::read(record(&value)).unwrap_err();
+            assert!(why.is_newer(), "{why}");
+            assert_eq!(
+                why.to_string(),
+                "its layout has version 2, this library knows 1"
+            );
+        }
+        assert!(!Posting::read(record(&Value::Null)).unwrap_err().is_newer());
     }
 
     #[test]

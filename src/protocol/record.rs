@@ -11,12 +11,24 @@ pub(crate) const VERSION: u32 = 1;
 
 /// Why a record can not be read. The text never repeats what the record says: it could be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Unreadable(String);
+#[error("{why}")]
+pub(crate) struct Unreadable {
+    why: String,
+    newer: bool,
+}
 
 impl Unreadable {
     pub(crate) fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
+        Self {
+            why: why.into(),
+            newer: false,
+        }
+    }
+
+    /// Whether a newer version of this library wrote the record: there is nothing wrong with it.
+    #[allow(dead_code, reason = "the quarantine is to ask for it")]
+    pub(crate) const fn is_newer(&self) -> bool {
+        self.newer
     }
 }
 
@@ -26,7 +38,7 @@ impl From<serde_json::Error> for Unreadable {
             serde_json::error::Category::Data => "a field is missing or has the wrong form",
             _ => "it is not JSON",
         };
-        Self(format!(
+        Self::new(format!(
             "{what} (line {}, column {})",
             error.line(),
             error.column()
@@ -37,6 +49,34 @@ impl From<serde_json::Error> for Unreadable {
 /// Reads a record.
 pub(crate) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unreadable> {
     Ok(serde_json::from_slice(bytes)?)
+}
+
+/// Reads a record that carries the version of its layout. If it can not be read, a newer version is
+/// the reason that is told.
+pub(crate) fn read_versioned<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unreadable> {
+    #[derive(Deserialize)]
+    struct Any {
+        jobboard: Version,
+    }
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    read(bytes).map_err(|why| {
+        let version = read::<Any>(bytes).ok().map(|any| any.jobboard.v);
+        check_version(version).err().unwrap_or(why)
+    })
+}
+
+/// Checks the version of a record's layout, if it says one.
+pub(crate) fn check_version(version: Option<u32>) -> Result<(), Unreadable> {
+    match version {
+        Some(newer) if newer > VERSION => Err(Unreadable {
+            why: format!("its layout has version {newer}, this library knows {VERSION}"),
+            newer: true,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a record.

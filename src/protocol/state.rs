@@ -1,17 +1,20 @@
 //! What a job is in, and the record that goes on beside its posting.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
+    backoff::{MAX_DELAY, millis},
     progress::Progress,
     record::{self, Unreadable},
+    time::Timestamp,
 };
-use crate::store::Revision;
+use crate::store::{KeyValue, Revision};
 
 /// What a job is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,6 +67,12 @@ pub(crate) struct StateRecord {
     /// Why the last owner gave the job back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// When the job is to be tried again, by the clock of who gave it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before: Option<Timestamp>,
+    /// The same as a time in milliseconds, from when it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
     /// How far the owner has come. What is no progress is as if it were not there.
     #[serde(
         default,
@@ -93,27 +102,47 @@ impl StateRecord {
             claim: Some(claim),
             last_owner: Some(owner.to_owned()),
             reason: None,
+            not_before: None,
+            delay_ms: None,
             progress: None,
             extra: self.extra.clone(),
         }
     }
 
     /// The record once its owner gave the job back: the attempt counts, and was settled.
-    pub(crate) fn abandoned(&self, reason: Option<&str>) -> Self {
+    pub(crate) fn abandoned(&self) -> Self {
         Self {
             unsettled: 0,
-            reason: reason.map(str::to_owned),
             ..self.free()
         }
     }
 
     /// The record once its owner gave the job back as if it had never claimed it: the counts are
-    /// those of `before` the claim.
+    /// those of `before` the claim, and so is when it is due.
     pub(crate) fn returned(&self, before: &Self) -> Self {
         Self {
             attempts: before.attempts,
             unsettled: before.unsettled,
+            reason: before.reason.clone(),
+            not_before: before.not_before,
             ..self.free()
+        }
+    }
+
+    /// The record of a job that was given back for this reason.
+    pub(crate) fn because(self, reason: Option<String>) -> Self {
+        Self {
+            reason: reason.or(self.reason),
+            ..self
+        }
+    }
+
+    /// The record of a job that is to be tried again in so long a time, when it is `now`.
+    pub(crate) fn resting(self, delay: Duration, now: DateTime<Utc>) -> Self {
+        Self {
+            not_before: Some((now + delay.min(MAX_DELAY)).into()),
+            delay_ms: Some(millis(delay)),
+            ..self
         }
     }
 
@@ -132,6 +161,18 @@ impl StateRecord {
             progress: Some(progress),
             ..self.clone()
         }
+    }
+
+    /// How long the job was to be left alone when it was given back.
+    pub(crate) fn delay(&self) -> Option<Duration> {
+        self.delay_ms
+            .map(Duration::from_millis)
+            .map(|delay| delay.min(MAX_DELAY))
+    }
+
+    /// Whether the job may have killed its last owners: two in a row ended without a word.
+    pub(crate) const fn is_suspect(&self) -> bool {
+        self.unsettled >= 2
     }
 
     /// The record without what belongs to a claim that is under way.
@@ -155,6 +196,19 @@ fn progress_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Progres
 pub(crate) struct SeenState {
     pub(crate) mod_revision: Revision,
     pub(crate) record: StateRecord,
+}
+
+impl SeenState {
+    /// Reads the key of a job's state.
+    pub(crate) fn read(kv: Option<&KeyValue>) -> Result<Self, Unreadable> {
+        let Some(kv) = kv else {
+            return Ok(Self::default());
+        };
+        Ok(Self {
+            mod_revision: kv.mod_revision,
+            record: StateRecord::read(&kv.value)?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -187,9 +241,23 @@ mod tests {
     #[test]
     fn abandon_keeps_the_attempt_and_settles_it() {
         let claimed = StateRecord::default().claimed(Uuid::nil(), "w");
-        let after = claimed.abandoned(Some("no disk"));
+        let after = claimed.abandoned().because(Some("no disk".to_owned()));
         assert_eq!((after.attempts, after.unsettled), (1, 0));
         assert_eq!(after.reason.as_deref(), Some("no disk"));
+    }
+
+    #[test]
+    fn rest_ends_with_the_next_claim_and_comes_back_with_a_return() {
+        let noon = Timestamp::parse("2026-01-31T12:00:00Z").unwrap().get();
+        let rests = StateRecord::default().resting(Duration::from_millis(1_500), noon);
+        let text = r#"{"attempts":0,"unsettled":0,"not_before":"2026-01-31T12:00:01.500000","delay_ms":1500}"#;
+        assert_eq!(std::str::from_utf8(&rests.write()).unwrap(), text);
+        assert_eq!(record(text).delay(), Some(Duration::from_millis(1_500)));
+        let claimed = rests.claimed(Uuid::nil(), "w");
+        assert_eq!((claimed.not_before, claimed.delay()), (None, None));
+        let back = claimed.returned(&rests);
+        // The delay is not to begin anew.
+        assert_eq!((back.not_before, back.delay()), (rests.not_before, None));
     }
 
     #[test]
@@ -201,11 +269,7 @@ mod tests {
         let before = StateRecord::default();
         let held = before.claimed(Uuid::nil(), "w").progressed(progress);
         assert!(held.claim.is_some() && held.progress.is_some());
-        for after in [
-            held.abandoned(None),
-            held.returned(&before),
-            held.unclaimed(),
-        ] {
+        for after in [held.abandoned(), held.returned(&before), held.unclaimed()] {
             assert_eq!((after.claim, after.progress), (None, None));
             assert_eq!(after.last_owner.as_deref(), Some("w"));
         }

@@ -39,6 +39,8 @@ pub(super) const PAUSED: &str = "/t/.control/b/paused";
 pub(super) const RECEIPT: &str = "/t/.sessions/b/00000000-0000-0000-0000-000000000001.0";
 pub(super) const RELEASED: &str = "/t/.sessions/b/00000000-0000-0000-0000-000000000001.released/7";
 pub(super) const TRASH: &str = "/t/.trash/b/job7";
+/// Where the unique key of [`UNIQUE_POSTING`] is kept.
+pub(super) const UNIQUE: &str = "/t/.unique/b/k";
 pub(super) const BARRIER: &str = "/t/jobs/b/job0.barrier";
 pub(super) const CANCEL: &str = "/t/jobs/b/job7.cancel";
 pub(super) const DATA: &str = "/t/jobs/b/job7.data";
@@ -56,6 +58,8 @@ pub(super) const CLAIM: Uuid = Uuid::from_u128(2);
 
 /// A posting with [`CLAIM`]'s number as its uuid.
 pub(super) const POSTING: &[u8] = br#"{"uuid":"00000000-0000-0000-0000-000000000002","name":"n","priority":"NORMAL","details":{}}"#;
+/// The posting of a job that holds a unique key.
+pub(super) const UNIQUE_POSTING: &[u8] = br#"{"uuid":"00000000-0000-0000-0000-000000000002","name":"n","priority":"NORMAL","details":{},"jobboard":{"v":1,"unique":"k"}}"#;
 /// The posting of another job.
 pub(super) const ANOTHER_POSTING: &[u8] = br#"{"uuid":"00000000-0000-0000-0000-000000000009","name":"n","priority":"NORMAL","details":{}}"#;
 /// The owner record of [`CLAIM`], made by [`SESSION`].

@@ -1,16 +1,14 @@
 //! Trashing a held job: it is broken, and kept aside for review.
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     holding::{Hold, NotHeld},
     keys::Keyspace,
     posting::Posting,
-    record::{self, Unreadable},
-    time::Timestamp,
+    record::Unreadable,
+    trashed::TrashNote,
     verb::{Evidence, Malformed, Settled, Verb},
 };
 use crate::store::{Compare, Key, KeyRange, Op, RangeRequest, Revision, Txn, TxnResponse};
@@ -26,17 +24,7 @@ pub(crate) struct Trash {
     place: Key,
     record: Bytes,
     all: KeyRange,
-}
-
-/// How a job came to be in the trash.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TrashNote<'a> {
-    pub(crate) on: DateTime<Utc>,
-    pub(crate) by: &'a str,
-    pub(crate) reason: Option<&'a str>,
-    pub(crate) attempts: u32,
-    /// Names this trashing: the claim's id, or one of its own where there is no claim of ours.
-    pub(crate) operation: Uuid,
+    unique: Option<Key>,
 }
 
 /// Why a job was not trashed.
@@ -46,16 +34,6 @@ pub(crate) enum TrashRefusal {
     NotHeld(NotHeld),
     /// There is something in that place of the trash already; the next place will do.
     PlaceTaken,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Wire<'a> {
-    trashed_on: Timestamp,
-    trashed_by: std::borrow::Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<std::borrow::Cow<'a, str>>,
-    attempts: u32,
-    claim: Uuid,
 }
 
 impl Trash {
@@ -70,13 +48,6 @@ impl Trash {
         posting: &Posting,
         note: &TrashNote<'_>,
     ) -> Result<Self, Unreadable> {
-        let wire = Wire {
-            trashed_on: note.on.into(),
-            trashed_by: note.by.into(),
-            reason: note.reason.map(Into::into),
-            attempts: note.attempts,
-            claim: note.operation,
-        };
         Ok(Self {
             hold,
             operation: note.operation,
@@ -84,8 +55,9 @@ impl Trash {
             read_owner: hold.read_owner(keys),
             owner: hold.owner(keys),
             place: keys.trash(hold.job, copy),
-            record: record::annotate(posting.record(), &wire)?,
+            record: note.annotate(posting)?,
             all: keys.all_of_job(hold.job),
+            unique: posting.unique_key(keys),
         })
     }
 }
@@ -105,6 +77,7 @@ impl Verb for Trash {
                 Op::put(self.place.clone(), self.record.clone()),
                 Op::delete(self.all.clone()),
             ])
+            .then(self.unique.clone().map(Op::delete))
             .otherwise([self.read_owner.clone()])
     }
 
@@ -126,15 +99,9 @@ impl Verb for Trash {
     }
 
     fn settle(&self, evidence: &Evidence<'_>) -> Result<Settled<Self::Outcome>, Malformed> {
-        #[derive(Deserialize)]
-        struct Trashed<'a> {
-            #[serde(borrow)]
-            jobboard: Wire<'a>,
-        }
-        let ours = evidence.key(0)?.filter(|place| {
-            let trashed = record::read::<Trashed<'_>>(&place.value);
-            trashed.is_ok_and(|trashed| trashed.jobboard.claim == self.operation)
-        });
+        let ours = evidence
+            .key(0)?
+            .filter(|place| TrashNote::names(&place.value, self.operation));
         Ok(match ours {
             Some(place) => Settled::Known(Ok(place.create_revision)),
             None if evidence.create_revision(1)? == self.hold.token => Settled::DidNotHappen,

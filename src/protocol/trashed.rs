@@ -1,7 +1,9 @@
 //! A job in the trash, as its record tells it.
 
 use bytes::Bytes;
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     posting::Posting,
@@ -40,6 +42,58 @@ impl TrashRecord {
             note: wire.jobboard.unwrap_or_default(),
         })
     }
+}
+
+/// How a job comes into the trash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TrashNote<'a> {
+    pub(crate) on: DateTime<Utc>,
+    pub(crate) by: &'a str,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) attempts: u32,
+    /// Names this trashing: the claim's id, or one of its own where there is no claim of ours.
+    pub(crate) operation: Uuid,
+}
+
+impl TrashNote<'_> {
+    /// The record of the trash: the posting with this note.
+    ///
+    /// # Errors
+    /// If `posting` can not be rewritten, which what was read as a posting always can.
+    pub(super) fn annotate(&self, posting: &Posting) -> Result<Bytes, Unreadable> {
+        let wire = Wire {
+            trashed_on: self.on.into(),
+            trashed_by: self.by,
+            reason: self.reason,
+            attempts: self.attempts,
+            claim: self.operation,
+        };
+        record::annotate(posting.record(), &wire)
+    }
+
+    /// Whether a record of the trash is that of a trashing.
+    pub(super) fn names(record: &[u8], operation: Uuid) -> bool {
+        #[derive(Deserialize)]
+        struct Trashed {
+            jobboard: Named,
+        }
+        #[derive(Deserialize)]
+        struct Named {
+            claim: Uuid,
+        }
+        record::read::<Trashed>(record).is_ok_and(|trashed| trashed.jobboard.claim == operation)
+    }
+}
+
+/// The notes as they lie in the posting's `"jobboard"` object.
+#[derive(Serialize)]
+struct Wire<'a> {
+    trashed_on: Timestamp,
+    trashed_by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    attempts: u32,
+    claim: Uuid,
 }
 
 #[cfg(test)]

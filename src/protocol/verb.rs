@@ -19,6 +19,10 @@ pub(crate) trait Verb: fmt::Debug + Send + 'static {
     /// it needs a receipt.
     const NEEDS_RECEIPT: bool = false;
 
+    /// Whether the verb puts a key on a lease that is not its session's. That lease can be gone while
+    /// the session lives, and then the verb is refused.
+    const FOREIGN_LEASE: bool = false;
+
     /// What is being done, for messages: "claim job 42".
     fn doing(&self) -> String;
 

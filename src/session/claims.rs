@@ -90,7 +90,7 @@ enum Standing {
         hold: Hold,
         lost: CancellationToken,
         /// The job's state if the claim is given back as if it had not been made.
-        back: StateRecord,
+        back: Box<StateRecord>,
         /// A verb that can end it is under way: its answer tells why the owner key ended.
         settling: bool,
         /// The owner key has been seen to end while that verb was under way.
@@ -156,7 +156,7 @@ impl Claims {
                 let held = Standing::Held {
                     hold,
                     lost,
-                    back,
+                    back: back.into(),
                     settling: false,
                     gone: false,
                 };
@@ -288,7 +288,7 @@ impl Claims {
 impl Row {
     fn held(&self) -> Option<(&Hold, &StateRecord)> {
         match &self.standing {
-            Some(Standing::Held { hold, back, .. }) => Some((hold, back)),
+            Some(Standing::Held { hold, back, .. }) => Some((hold, &**back)),
             None | Some(Standing::Settled { .. }) => None,
         }
     }

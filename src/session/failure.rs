@@ -5,7 +5,10 @@ use std::{borrow::Borrow, error::Error as StdError};
 use super::WriteError;
 use crate::{
     error::{Error, ErrorKind},
-    protocol::holding::{Hold, NotHeld},
+    protocol::{
+        holding::{Hold, NotHeld},
+        offer::NotOffered,
+    },
     store,
 };
 
@@ -37,6 +40,25 @@ pub(crate) fn of_not_held(doing: impl Into<String>, not_held: NotHeld) -> Error 
             Error::new(ErrorKind::Lost, doing, why).with_owner(owner)
         }
         None => Error::new(ErrorKind::Lost, doing, "the claim is over"),
+    }
+}
+
+/// The error of a verb whose job is not as it was offered.
+pub(crate) fn of_not_offered(doing: impl Into<String>, not_offered: NotOffered) -> Error {
+    match not_offered {
+        NotOffered::Gone => Error::new(ErrorKind::NotFound, doing, "there is no such job any more"),
+        NotOffered::Owned(Some(owner)) => {
+            let why = format!("held by {}", owner.owner);
+            Error::new(ErrorKind::Claimed, doing, why).with_owner(owner.owner)
+        }
+        NotOffered::Owned(None) => Error::new(ErrorKind::Claimed, doing, "held by somebody"),
+        NotOffered::StateMoved(_) => {
+            Error::new(ErrorKind::Claimed, doing, "somebody else was faster")
+        }
+        NotOffered::Unreadable(why) => {
+            let why = format!("its state can not be read: {why}");
+            Error::new(ErrorKind::Corrupt, doing, why)
+        }
     }
 }
 

@@ -295,6 +295,14 @@ impl Held {
         &self.state
     }
 
+    /// The job's state if it is given back as if it had not been claimed; `None` if it is not held
+    /// any more.
+    pub(crate) fn back(&self) -> Option<StateRecord> {
+        let Hold { job, token, .. } = self.hold;
+        let (_, back) = self.session.claims.held(job, token)?;
+        Some(back)
+    }
+
     /// The session that holds it.
     pub(crate) const fn session(&self) -> &Arc<Session> {
         &self.session

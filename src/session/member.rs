@@ -82,6 +82,8 @@ pub(super) trait Member: Send {
 
     fn needs_receipt(&self) -> bool;
 
+    fn foreign_lease(&self) -> bool;
+
     fn txn(&self) -> Txn;
 
     fn probe(&self) -> Vec<RangeRequest>;
@@ -141,6 +143,10 @@ where
 
     fn needs_receipt(&self) -> bool {
         V::NEEDS_RECEIPT
+    }
+
+    fn foreign_lease(&self) -> bool {
+        V::FOREIGN_LEASE
     }
 
     fn txn(&self) -> Txn {

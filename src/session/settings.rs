@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    protocol::backoff::Backoff,
+};
 
 /// The smallest time to live that etcd gives with its default election timeout.
 const MIN_TTL: Duration = Duration::from_secs(2);
@@ -22,6 +25,10 @@ pub(crate) struct Settings {
     pub(crate) margin: Option<Duration>,
     /// How long a call may take. Defaults to 10 s.
     pub(crate) deadline: Duration,
+    /// How often a job is tried that does not say itself. Defaults to 20.
+    pub(crate) max_attempts: u32,
+    /// How long a job waits between its tries that does not say itself.
+    pub(crate) backoff: Backoff,
 }
 
 impl Default for Settings {
@@ -31,6 +38,8 @@ impl Default for Settings {
             ttl: ten,
             margin: None,
             deadline: ten,
+            max_attempts: 20,
+            backoff: Backoff::default(),
         }
     }
 }
@@ -55,6 +64,9 @@ impl Settings {
             return invalid(format!(
                 "a deadline of {deadline:?} is not within 0 and {MAX_DEADLINE:?}"
             ));
+        }
+        if self.max_attempts == 0 {
+            return invalid("jobs that are never to be tried".to_owned());
         }
         Ok(())
     }

@@ -19,7 +19,9 @@ use crate::{
         posting::{NewPosting, Posting},
         priority::JobPriority,
         state::{SeenState, StateRecord},
-        trash::{Trash, TrashNote},
+        terms::Terms,
+        trash::Trash,
+        trashed::TrashNote,
     },
     store::{
         Error, KeepAlive, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Result, Revision,
@@ -122,6 +124,7 @@ async fn setup() -> Bundle {
         created_on: DateTime::UNIX_EPOCH,
         details: RawValue::from_string("{}".to_owned()).unwrap(),
         book: None,
+        terms: Terms::default(),
     };
     let parts = Parts {
         store: Arc::clone(&store) as Arc<dyn Store>,
@@ -177,7 +180,7 @@ impl Bundle {
 
     async fn consume(&self, held: &Held) -> Result<Revision, crate::protocol::holding::NotHeld> {
         let hold = held.hold();
-        let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold);
+        let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold, None);
         self.session.settle(&hold, verb, deadline()).await.unwrap()
     }
 
@@ -270,7 +273,7 @@ async fn abandon_happens_whatever_becomes_of_its_answer() {
     for fault in FAULTS {
         let board = setup().await;
         let held = board.held().await;
-        let (hold, state) = (held.hold(), held.state().abandoned(None));
+        let (hold, state) = (held.hold(), held.state().abandoned());
         board.fault(fault);
         let verb = |keys: &Keyspace, _: &Guard| Abandon::new(keys, hold, Some(state));
         board
@@ -374,7 +377,7 @@ async fn session_whose_lease_is_revoked_loses_its_claims_and_writes_nothing() {
         .await
         .unwrap();
     let hold = held.hold();
-    let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold);
+    let verb = |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold, None);
     let error = board
         .session
         .settle(&hold, verb, deadline())

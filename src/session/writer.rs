@@ -293,7 +293,9 @@ impl Line {
                 self.last_trouble = error.to_string();
                 self.trouble();
             }
-            ErrorKind::LeaseNotFound => life.lose(Loss::LeaseGone),
+            ErrorKind::LeaseNotFound if !self.sent_with_a_foreign_lease(place) => {
+                life.lose(Loss::LeaseGone);
+            }
             _ => {
                 if let Some(envelope) = self.take(place) {
                     envelope.member.fail(error.into());
@@ -304,6 +306,11 @@ impl Line {
         if let Some(envelope) = self.take(place) {
             self.again(place, envelope.member);
         }
+    }
+
+    fn sent_with_a_foreign_lease(&self, place: u64) -> bool {
+        let envelope = self.sent.get(&place);
+        envelope.is_some_and(|envelope| envelope.member.foreign_lease())
     }
 
     /// Takes out what was sent and has ended.

@@ -13,12 +13,13 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     cache::{
-        Cache, Closed, Reader,
+        Cache, Closed, Reader, Timing,
         change::ChangeKind,
         index::Index,
         link::Status,
         silence::{ASK_AFTER, GRACE},
     },
+    clock::Clock,
     protocol::{
         keys::{BoardName, JobId, JobPart, Keyspace, Namespace},
         record,
@@ -171,7 +172,7 @@ impl Setup {
         let cache = Cache::start(
             Arc::new(Arc::clone(&store)),
             keys(),
-            Random::seeded(5),
+            (Random::seeded(5), timing()),
             None,
             move |applied| {
                 let change =
@@ -263,7 +264,7 @@ impl Setup {
         let at = self.reader().applied();
         let all = RangeRequest::new(keys().jobs()).at(at);
         let kvs = self.store.memory().range(all).await.unwrap().kvs;
-        let mut listed = Index::new(keys());
+        let mut listed = Index::new(keys(), timing());
         listed.load(&kvs);
         for unclaimed in [true, false] {
             let mut last = None;
@@ -302,6 +303,10 @@ async fn until(true_of_them: impl Fn() -> bool + Send + Sync) {
 
 fn keys() -> Keyspace {
     Keyspace::new(&Namespace::default(), &BoardName::default())
+}
+
+fn timing() -> Timing {
+    Timing::new(Clock::system(), Random::seeded(1))
 }
 
 fn posting(job: u64) -> Bytes {

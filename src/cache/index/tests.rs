@@ -1,14 +1,17 @@
 use bytes::Bytes;
+use chrono::DateTime;
 use serde_json::json;
 
 use super::*;
 use crate::{
     cache::unreadable::LISTED,
+    clock::Clock,
     protocol::{
         keys::{BoardName, Namespace},
         owner::ClaimMark,
         record,
     },
+    random::Random,
 };
 
 fn keys() -> Keyspace {
@@ -65,7 +68,8 @@ fn owner(number: u64, revision: u64) -> Event {
 }
 
 fn index() -> Index {
-    Index::new(keys())
+    let timing = Timing::new(Clock::counted_from(DateTime::UNIX_EPOCH), Random::seeded(1));
+    Index::new(keys(), timing)
 }
 
 /// Applies `events` as one revision.
@@ -397,7 +401,7 @@ fn endless_key_is_counted_and_not_listed() {
 
 #[test]
 fn replayed_random_script_equals_a_list_of_its_outcome() {
-    let random = crate::random::Random::seeded(11);
+    let random = Random::seeded(11);
     let mut index = index();
     let mut store: BTreeMap<Key, KeyValue> = BTreeMap::new();
     for revision in 1..3_000 {
@@ -436,7 +440,7 @@ fn replayed_random_script_equals_a_list_of_its_outcome() {
 }
 
 /// A change of one of eight jobs, one in five of them unreadable.
-fn random_event(random: &crate::random::Random, revision: u64) -> Event {
+fn random_event(random: &Random, revision: u64) -> Event {
     let number = 1 + random.number() % 8;
     let good = !random.number().is_multiple_of(5);
     match random.number() % 7 {

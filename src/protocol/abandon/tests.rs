@@ -12,7 +12,7 @@ type Outcome = Result<Revision, NotHeld>;
 const BACK: Settled<Outcome> = Settled::Known(Ok(FENCED));
 
 fn abandon(stage: &Stage) -> Abandon {
-    let state = StateRecord::default().claimed(CLAIM, "w").abandoned(None);
+    let state = StateRecord::default().claimed(CLAIM, "w").abandoned();
     Abandon::new(&stage.keys, hold(Some(CLAIM)), Some(state))
 }
 

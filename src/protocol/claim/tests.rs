@@ -43,12 +43,12 @@ fn state(mod_revision: Revision, record: &[u8]) -> SeenState {
     }
 }
 
-fn unreadable() -> ClaimRefusal {
-    ClaimRefusal::Unreadable(StateRecord::read(UNREADABLE).unwrap_err())
+fn unreadable() -> NotOffered {
+    NotOffered::Unreadable(StateRecord::read(UNREADABLE).unwrap_err())
 }
 
-fn owned(record: &[u8]) -> ClaimRefusal {
-    ClaimRefusal::Owned(Some(OwnerRecord::read(record).unwrap()))
+fn owned(record: &[u8]) -> NotOffered {
+    NotOffered::Owned(Some(OwnerRecord::read(record).unwrap()))
 }
 
 /// The job is claimed.
@@ -66,13 +66,13 @@ fn claimed(name: &'static str, since: &'static [Change], after: Keys) -> Row<Out
 fn refused(
     name: &'static str,
     since: &'static [Change],
-    why: ClaimRefusal,
+    why: impl Into<ClaimRefusal>,
     after: Keys,
 ) -> Row<Outcome> {
     Row {
         name,
         since,
-        outcome: Err(why),
+        outcome: Err(why.into()),
         after,
         settled: Settled::DidNotHappen,
     }
@@ -120,7 +120,7 @@ fn free_job_is_claimed() {
 
 #[test]
 fn job_that_is_not_the_one_seen_is_not_claimed() {
-    use ClaimRefusal::Gone;
+    use NotOffered::Gone;
     #[rustfmt::skip]
     let rows = [
         refused("absent", &[Delete(DATA)], Gone, &[]),
@@ -147,7 +147,7 @@ fn job_that_is_owned_is_not_claimed() {
         refused(
             "unreadable",
             &[Put(OWNER, UNREADABLE)],
-            ClaimRefusal::Owned(None),
+            NotOffered::Owned(None),
             AFTER,
         ),
         Row {
@@ -190,7 +190,7 @@ fn job_that_is_owned_is_not_claimed() {
 #[test]
 fn job_whose_state_is_not_as_seen_is_not_claimed() {
     const MOVED: Keys = &[(DATA, SEEN[0]), (STATE, SINCE[0])];
-    let moved = || ClaimRefusal::StateMoved(state(SINCE[0], THRICE));
+    let moved = || NotOffered::StateMoved(state(SINCE[0], THRICE).into());
     let rows = [
         refused("came", &[Put(STATE, THRICE)], moved(), MOVED),
         refused("unreadable", &[Put(STATE, UNREADABLE)], unreadable(), MOVED),
@@ -202,8 +202,8 @@ fn job_whose_state_is_not_as_seen_is_not_claimed() {
         ),
     ];
     check(POSTED, claim, rows);
-    let same = || ClaimRefusal::StateMoved(state(SINCE[0], TWICE));
-    let absent = || ClaimRefusal::StateMoved(SeenState::default());
+    let same = || NotOffered::StateMoved(state(SINCE[0], TWICE).into());
+    let absent = || NotOffered::StateMoved(Box::default());
     let rows = [
         refused("moved", &[Put(STATE, THRICE)], moved(), MOVED),
         refused("written the same", &[Put(STATE, TWICE)], same(), MOVED),

@@ -12,11 +12,11 @@ type Outcome = Result<Revision, NotHeld>;
 const LOST: Settled<Outcome> = Settled::Known(Err(NotHeld { now: None }));
 
 fn consume(stage: &Stage) -> Consume {
-    Consume::new(&stage.keys, &stage.guard, hold(Some(CLAIM)))
+    Consume::new(&stage.keys, &stage.guard, hold(Some(CLAIM)), None)
 }
 
 fn consume_by_name(stage: &Stage) -> Consume {
-    Consume::new(&stage.keys, &stage.guard, hold(None))
+    Consume::new(&stage.keys, &stage.guard, hold(None), None)
 }
 
 /// The token holds, so that every key of the job goes.

@@ -11,6 +11,7 @@ use crate::{
             POSTING, RECEIPT, Row, SENT, SEQUENCE, SINCE, STATE, Stage, TASKFLOWS, UNREADABLE,
             check, check_lost, job,
         },
+        terms::Terms,
         time::Timestamp,
     },
     store::{Header, KeyValue, RangeResponse},
@@ -30,6 +31,7 @@ fn post(stage: &Stage) -> Post {
         created_on: Timestamp::parse("2026-01-31T12:00:00Z").unwrap().get(),
         details: RawValue::from_string("{}".to_owned()).unwrap(),
         book: None,
+        terms: Terms::default(),
     };
     Post::new(&stage.keys, job(), &posting)
 }

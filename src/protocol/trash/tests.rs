@@ -1,10 +1,13 @@
 use super::*;
-use crate::protocol::table::{
-    ANOTHERS, ANY, CANCEL, CLAIM,
-    Change::{self, Delete, Put},
-    DATA, FOREIGN, FREE, HELD, Keys, LAST_MODIFIED, Lost, NEIGHBOUR, OUR_OTHER, OURS, OWNER,
-    PAUSED, POSTING, RELEASED, REPLACED, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH,
-    UNREADABLE, check, check_lost, hold,
+use crate::protocol::{
+    table::{
+        ANOTHERS, ANY, CANCEL, CLAIM,
+        Change::{self, Delete, Put},
+        DATA, FOREIGN, FREE, HELD, Keys, LAST_MODIFIED, Lost, NEIGHBOUR, OUR_OTHER, OURS, OWNER,
+        PAUSED, POSTING, RELEASED, REPLACED, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS,
+        TRASH, UNREADABLE, check, check_lost, hold,
+    },
+    time::Timestamp,
 };
 
 type Outcome = Result<Revision, TrashRefusal>;

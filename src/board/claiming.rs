@@ -1,0 +1,162 @@
+//! Claiming a job.
+
+use std::{fmt::Write as _, num::NonZeroU32};
+
+use futures::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::{Claim, Job, JobBoard, failure};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    protocol::{
+        claim::ClaimRefusal,
+        limits::{MAX_REASON, check_name},
+        offer::NotOffered,
+        state::{SeenState, StateRecord},
+    },
+    session::{ClaimRequest, WriteError},
+};
+
+/// How many of many calls are under way at once.
+pub(super) const AT_ONCE: usize = 64;
+
+impl JobBoard {
+    /// Claims `job` for `who`.
+    ///
+    /// A job that is not due yet is claimed all the same: who names it means it.
+    ///
+    /// # Guarantees
+    /// At most one owner holds a job. If this returns, the claim was in etcd. The try is counted with
+    /// it, so that a crash counts too; a job that was tried as often as it may be is moved into the
+    /// trash instead.
+    ///
+    /// # Errors
+    /// [`Claimed`](ErrorKind::Claimed) if another owner holds it, or did meanwhile and gave it back to
+    /// be tried later; [`NotFound`](ErrorKind::NotFound)
+    /// if it is gone, or has gone into the trash instead; [`Paused`](ErrorKind::Paused),
+    /// [`Lost`](ErrorKind::Lost) if it was released by force before its answer came,
+    /// [`Invalid`](ErrorKind::Invalid) for an empty or over-long name,
+    /// [`Corrupt`](ErrorKind::Corrupt) if its state can not be read, and those of
+    /// [`post`](Self::post).
+    pub async fn claim(&self, job: &Job, who: &str) -> Result<Claim> {
+        let doing = format!("claim job {}", job.id());
+        check_name(&doing, "the owner", who)?;
+        let connection = self.connection_to_write(&doing)?;
+        let deadline = self.deadline();
+        let mut seen = job.seen_state();
+        loop {
+            if let Some(reason) = self.reason_to_trash(job, &seen.record) {
+                seen = self
+                    .trash_instead(job, &seen, who, &reason, deadline)
+                    .await?;
+                continue;
+            }
+            let session = connection.pool().session_to_claim(deadline).await;
+            let session = session.map_err(|error| failure::of_write(&doing, error))?;
+            let (id, posted, now) = (job.id(), job.entry.posted, self.0.clock.now());
+            let request = ClaimRequest {
+                job: id,
+                posted,
+                seen: &seen,
+                who,
+                now,
+            };
+            match session.claim(&request, deadline).await {
+                Ok(Ok(held)) => {
+                    return Ok(Claim {
+                        job: job.clone(),
+                        who: who.to_owned(),
+                        held,
+                    });
+                }
+                Ok(Err(ClaimRefusal::NotOffered(NotOffered::StateMoved(state)))) => {
+                    if state.record.not_before.is_some_and(|time| time.get() > now) {
+                        let why = "it was given back meanwhile, to be tried later";
+                        return Err(Error::new(ErrorKind::Claimed, doing, why));
+                    }
+                    seen = *state;
+                }
+                Ok(Err(refusal)) => return Err(refused(doing, refusal)),
+                // Without its session there is no claim: another session can make it.
+                Err(WriteError::NotSent | WriteError::Lost) => {}
+                Err(error) => return Err(failure::of_write(doing, error)),
+            }
+        }
+    }
+
+    /// Claims many jobs for `who`, each as [`claim`](Self::claim) does, many at once. Gives what came
+    /// of each, in their order. Dropping this gives back what was claimed.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> jobboard::Result<()> {
+    /// use jobboard::{JobBoard, NewJob};
+    ///
+    /// let board = JobBoard::builder("images").connect().await?;
+    /// board.post_many(["a", "b", "c"].map(NewJob::new)).await;
+    /// let jobs = board.fresh_jobs().await?.only_unclaimed();
+    /// for claimed in board.claim_many(jobs, "worker-7").await {
+    ///     claimed?.consume().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn claim_many(
+        &self,
+        jobs: impl IntoIterator<Item = Job>,
+        who: &str,
+    ) -> Vec<Result<Claim>> {
+        let jobs: Vec<_> = jobs.into_iter().collect();
+        let claims = jobs.iter().map(|job| self.claim(job, who));
+        stream::iter(claims).buffered(AT_ONCE).collect().await
+    }
+
+    /// Trashes a job that is not to be tried any more. Gives its state if that has moved since it was
+    /// `seen`, and else why there is no claim.
+    async fn trash_instead(
+        &self,
+        job: &Job,
+        seen: &SeenState,
+        who: &str,
+        reason: &str,
+        deadline: Instant,
+    ) -> Result<SeenState> {
+        let doing = || format!("claim job {}", job.id());
+        match self.discard(job, seen, who, reason, deadline).await? {
+            Ok(_) => {
+                let why = format!("it went into the trash: {reason}");
+                Err(Error::new(ErrorKind::NotFound, doing(), why))
+            }
+            Err(NotOffered::StateMoved(state)) => Ok(*state),
+            Err(not_offered) => Err(failure::of_not_offered(doing(), not_offered)),
+        }
+    }
+
+    /// Why a job is to go into the trash, and not to be tried once more.
+    fn reason_to_trash(&self, job: &Job, state: &StateRecord) -> Option<String> {
+        let own = job.entry.posting.terms().max_attempts;
+        let limit = own.map_or(self.0.settings.max_attempts, NonZeroU32::get);
+        (state.attempts >= limit).then(|| tried_too_often(state, limit))
+    }
+}
+
+fn tried_too_often(state: &StateRecord, limit: u32) -> String {
+    let mut why = format!("tried {} times, the limit is {limit}", state.attempts);
+    let died = state.unsettled > 0;
+    match (&state.last_owner, &state.reason) {
+        (Some(owner), _) if died => _ = write!(why, "; {owner} died with it at last"),
+        (Some(owner), Some(reason)) => _ = write!(why, "; {owner} gave it back at last: {reason}"),
+        _ => {}
+    }
+    why.truncate(why.floor_char_boundary(MAX_REASON));
+    why
+}
+
+fn refused(doing: String, refusal: ClaimRefusal) -> Error {
+    match refusal {
+        ClaimRefusal::NotOffered(not_offered) => failure::of_not_offered(doing, not_offered),
+        ClaimRefusal::Paused => Error::new(ErrorKind::Paused, doing, "the board is paused"),
+        ClaimRefusal::Released => Error::new(ErrorKind::Lost, doing, "it was released by force"),
+    }
+}
