@@ -18,7 +18,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::join_all, stream};
 use jobboard::{
-    Claim, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob,
+    Claim, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob, Retry,
     store::{
         self, KeepAlive, Key, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Revision, Store,
         StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
@@ -515,4 +515,64 @@ async fn entities_that_can_not_be_listed_in_time_are_unavailable() {
         store.set(Trouble::None);
         assert_eq!(board.entities().await.unwrap().list().len(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_was_put_off_since_it_was_seen_is_not_claimed() {
+    let (store, board) = setup().await;
+    store.set(Trouble::MuteWatches);
+    let late = JobBoard::builder("board").store(store.clone());
+    let late = late.connect().await.unwrap();
+    for (retry, refused) in [
+        (Retry::after(60 * SECOND), true),
+        (Retry::at_once().reason("busy"), false),
+    ] {
+        let job = late.jobs().next().unwrap();
+        let claim = board.claim(&job, "one").await.unwrap();
+        claim.abandon_with(retry).await.unwrap();
+        assert_eq!(job.attempts(), 0);
+        match late.claim(&job, "two").await {
+            Ok(claim) => {
+                assert!(!refused);
+                claim.consume().await.unwrap();
+            }
+            Err(error) => {
+                assert_eq!((error.kind(), refused), (ErrorKind::Claimed, true));
+                let why = format!(
+                    "claim job {}: it was given back meanwhile, to be tried later",
+                    job.id()
+                );
+                assert_eq!(error.to_string(), why);
+                board
+                    .claim(&job, "one")
+                    .await
+                    .unwrap()
+                    .consume()
+                    .await
+                    .unwrap();
+                late.close().await;
+                late.connect().await.unwrap();
+            }
+        }
+    }
+    assert!(jobs(&board).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_was_tried_too_often_since_it_was_seen_goes_into_the_trash() {
+    let (store, board) = setup().await;
+    store.set(Trouble::MuteWatches);
+    let late = JobBoard::builder("board").store(store.clone());
+    let late = late.max_attempts(1).connect().await.unwrap();
+    let job = late.jobs().next().unwrap();
+    board
+        .claim(&job, "one")
+        .await
+        .unwrap()
+        .abandon()
+        .await
+        .unwrap();
+    let refused = late.claim(&job, "two").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotFound);
+    assert_eq!(jobs(&board).await.len(), 1);
 }

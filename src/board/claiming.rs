@@ -43,7 +43,7 @@ impl JobBoard {
         check_name(&doing, "the owner", who)?;
         let connection = self.connection_to_write(&doing)?;
         let deadline = self.deadline();
-        let mut seen = job.seen_state();
+        let mut seen = self.seen_state(&job.entry);
         loop {
             if let Some(reason) = self.reason_to_trash(job, &seen.record) {
                 seen = self

@@ -32,7 +32,7 @@ impl JobBoard {
         check_name(&doing, "who trashes it", by)?;
         check_length(&doing, "the reason", reason.len(), MAX_REASON)?;
         let deadline = self.deadline();
-        let mut seen = job.seen_state();
+        let mut seen = self.seen_state(&job.entry);
         loop {
             match self.discard(job, &seen, by, reason, deadline).await? {
                 Ok(at) => return Ok(at),

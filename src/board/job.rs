@@ -152,23 +152,14 @@ impl Job {
         &self.board
     }
 
-    /// The job's state as it was seen last; the default where none was written or it can not be read,
-    /// which a write then finds out.
-    pub(super) fn seen_state(&self) -> SeenState {
-        let entry = self.now().unwrap_or_else(|| Arc::clone(&self.entry));
-        entry.state().cloned().unwrap_or_default()
+    /// The job's state, as far as the board's view has come.
+    fn seen_state(&self) -> SeenState {
+        self.board.seen_state(&self.entry)
     }
 
-    /// The newest entry of this very posting; the one that is known where the view has not come up
-    /// to it.
+    /// The newest entry of this very posting; `None` if it is not on the board any more.
     pub(super) fn now(&self) -> Option<Arc<Entry>> {
-        let reader = self.board.reader()?;
-        if reader.applied() < self.entry.posted {
-            return Some(Arc::clone(&self.entry));
-        }
-        reader
-            .get(self.entry.job)
-            .filter(|now| now.posted == self.entry.posted)
+        self.board.entry_now(&self.entry)
     }
 }
 

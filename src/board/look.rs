@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Job, JobBoard};
 use crate::{
     cache::{Counts, Entry, Unreadable},
-    protocol::keys::JobId,
+    protocol::{keys::JobId, state::SeenState},
     store::Revision,
 };
 
@@ -65,6 +65,25 @@ impl JobBoard {
         self.reader()
             .map(|reader| reader.counts())
             .unwrap_or_default()
+    }
+
+    /// The newest entry of this very posting; the one that is known where the view has not come up
+    /// to it.
+    pub(super) fn entry_now(&self, known: &Arc<Entry>) -> Option<Arc<Entry>> {
+        let reader = self.reader()?;
+        if reader.applied() < known.posted {
+            return Some(Arc::clone(known));
+        }
+        reader
+            .get(known.job)
+            .filter(|now| now.posted == known.posted)
+    }
+
+    /// A job's state as it was seen last; the default where none was written or it can not be read,
+    /// which a write then finds out.
+    pub(super) fn seen_state(&self, known: &Arc<Entry>) -> SeenState {
+        let entry = self.entry_now(known).unwrap_or_else(|| Arc::clone(known));
+        entry.state().cloned().unwrap_or_default()
     }
 
     fn job_of(&self, entry: Arc<Entry>) -> Job {

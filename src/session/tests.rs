@@ -1,6 +1,7 @@
 //! A session on a store in memory whose answers can get lost, on paused time.
 
 mod saving;
+mod unheld;
 
 use std::{sync::Mutex, time::Duration};
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::DateTime;
 use serde_json::json;
@@ -458,4 +460,84 @@ fn random_event(random: &Random, revision: u64) -> Event {
         ),
         _ => delete(number, JobPart::State, revision),
     }
+}
+
+fn offered(index: &Index) -> Vec<u64> {
+    walk(index, true)
+}
+
+fn rests(number: u64, delay: Duration, revision: u64) -> Event {
+    let state = json!({"delay_ms": u64::try_from(delay.as_millis()).unwrap()});
+    put(number, JobPart::State, record::write(&state), revision)
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[tokio::test(start_paused = true)]
+async fn job_is_offered_when_its_rest_is_over() {
+    let mut index = index();
+    apply(&mut index, &[data(1, "NORMAL", 2), rests(1, MINUTE, 2)]);
+    apply(&mut index, &[data(2, "NORMAL", 3)]);
+    let due = Instant::now() + MINUTE;
+    assert_eq!((offered(&index), index.next_due()), (vec![2], Some(due)));
+    index.offer_due(due - Duration::from_millis(1));
+    assert_eq!(offered(&index), [2]);
+    index.offer_due(due);
+    assert_eq!((offered(&index), index.next_due()), (vec![1, 2], None));
+    // What does not concern its rest leaves it offered.
+    apply(&mut index, &[put(1, JobPart::LastModified, "{}", 4)]);
+    assert_eq!(offered(&index), [1, 2]);
+    apply(&mut index, &[rests(1, MINUTE, 5)]);
+    assert_eq!((offered(&index), index.next_due()), (vec![2], Some(due)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_is_claimed_or_gone_is_not_offered_when_its_rest_is_over() {
+    let mut index = index();
+    for number in [1, 2, 3] {
+        apply(
+            &mut index,
+            &[
+                data(number, "NORMAL", number + 1),
+                rests(number, MINUTE, number + 1),
+            ],
+        );
+    }
+    apply(&mut index, &[owner(1, 6)]);
+    apply(&mut index, &[delete(2, JobPart::Data, 7)]);
+    apply(&mut index, &[put(3, JobPart::State, "?", 8)]);
+    assert_eq!(index.next_due(), None);
+    index.offer_due(Instant::now() + MINUTE);
+    assert!(offered(&index).is_empty());
+    // It was given back without a word: its rest is over, it had been claimed.
+    apply(
+        &mut index,
+        &[
+            delete(1, JobPart::Owner, 9),
+            put(1, JobPart::State, "{}", 9),
+        ],
+    );
+    assert_eq!(offered(&index), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_does_not_begin_a_rest_anew() {
+    let mut old = index();
+    apply(&mut old, &[data(1, "NORMAL", 2), rests(1, MINUTE, 2)]);
+    apply(&mut old, &[data(2, "NORMAL", 3), rests(2, MINUTE, 3)]);
+    let due = Instant::now() + MINUTE;
+    tokio::time::advance(MINUTE / 2).await;
+    let mut new = listing(vec![
+        data(1, "NORMAL", 2),
+        rests(1, MINUTE, 2),
+        data(2, "NORMAL", 3),
+        rests(2, 2 * MINUTE, 4),
+    ]);
+    new.succeed(&old, at(5));
+    assert_eq!(new.next_due(), Some(due));
+    new.offer_due(due);
+    assert_eq!(
+        (offered(&new), new.next_due()),
+        (vec![1], Some(due + MINUTE / 2 + MINUTE))
+    );
 }
