@@ -15,6 +15,7 @@ use std::{
 };
 
 use jobboard::{
+    Backoff, Ended, JobBoard, NewJob,
     store::{Key, KeyRange, RangeRequest, Revision, Store, StoreExt, etcd::Etcd},
     testing::LocalEtcd,
 };
@@ -272,30 +273,37 @@ async fn run_hands_the_job_to_the_command_and_consumes_it() {
 }
 
 #[tokio::test]
-async fn run_gives_a_failed_job_back_and_leaves_it_alone_for_longer_and_longer() {
-    let board = setup().await;
-    board.output(&["post", "one"]);
-    let begun = Instant::now();
-    let output = board
-        .command(&["--output", "json", "run", "--max", "3", "--", "false"])
-        .output()
-        .unwrap();
-    assert!(
-        begun.elapsed() >= Duration::from_secs(3),
-        "{:?}",
-        begun.elapsed()
-    );
-    let told = stderr(&output);
-    let reports: Vec<Value> = told
-        .lines()
-        .map(|it| serde_json::from_str(it).unwrap())
-        .collect();
+async fn run_gives_a_failed_job_back_to_be_tried_again_later_and_at_last_trashes_it() {
+    let setup = setup().await;
+    let store = Etcd::connect([setup.etcd.endpoint()]).await.unwrap();
+    let board = JobBoard::builder("jobboard").store(store);
+    let board = board.connect().await.unwrap();
+    let soon = Backoff::new(Duration::from_millis(10), Duration::from_millis(10));
+    let job = NewJob::new("one").backoff(soon).max_attempts(3);
+    let job = board.post(job).await.unwrap();
+    let mut run = setup.command(&["--output", "json", "run", "--max", "3", "--", "false"]);
+    let told = stderr(&run.output().unwrap());
+    let reports = told.lines().map(|it| serde_json::from_str(it).unwrap());
+    let reports: Vec<Value> = reports.collect();
     assert_eq!(reports.len(), 3);
-    assert!(
-        reports.iter().all(|it| it["outcome"] == "abandoned"),
-        "{told}"
+    for report in reports {
+        assert_eq!(report["outcome"], "abandoned", "{told}");
+        assert_eq!(report["why"], "exit status: 1", "{told}");
+    }
+    board.fresh_jobs().await.unwrap();
+    let reason = job.last_reason();
+    assert_eq!(
+        (job.attempts(), reason.as_deref()),
+        (3, Some("exit status: 1"))
     );
-    assert_eq!(board.list()[0]["state"], "UNCLAIMED");
+    assert!(job.not_before().is_some());
+
+    let mut run = setup.start(&["--output", "json", "run", "--", "false"]);
+    let ended = job.wait(Some(Duration::from_mins(1))).await.unwrap();
+    assert!(matches!(ended, Ended::Trashed(Some(_))), "{ended:?}");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    board.close().await;
 }
 
 #[tokio::test]

@@ -9,10 +9,8 @@ use crate::{Error, ErrorKind, Job, JobBoard, random::Random};
 /// What became of a job that was picked.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// It was done, and is off the board.
-    Settled,
-    /// It was tried, and is to be left alone for a while.
-    GivenBack,
+    /// It was tried, and is off the board or given back.
+    Tried,
     /// Somebody else claimed it first.
     Taken,
     /// It could not be claimed, and is to be left alone for a while.
@@ -79,10 +77,9 @@ where
             biased;
             Some(ended) = running.join_next() => match ended {
                 Ok((job, verdict)) => match verdict {
-                    Verdict::Settled => { tried += 1; picker.settled(&job); }
-                    Verdict::GivenBack => { tried += 1; picker.failed(job); }
+                    Verdict::Tried => { tried += 1; picker.tried(&job); }
                     Verdict::Taken => picker.taken(job),
-                    Verdict::Refused => picker.failed(job),
+                    Verdict::Refused => picker.refused(job),
                     Verdict::Failed(why) => {
                         failure.get_or_insert(why);
                         limits.stop.cancel();

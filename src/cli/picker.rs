@@ -13,7 +13,7 @@ use crate::{Job, JobBoard, JobState, random::Random, store::Revision};
 /// How long a job is left alone that somebody else claimed: longer than the view takes to show it.
 const TAKEN: Duration = Duration::from_millis(50);
 
-/// How long a job is left alone after its first failure; twice that after the next, and so on.
+/// How long a job is left alone after its first refusal; twice that after the next, and so on.
 const FIRST_REST: Duration = Duration::from_secs(1);
 
 /// The longest time that a job is left alone.
@@ -22,7 +22,7 @@ const LONGEST_REST: Duration = Duration::from_mins(5);
 /// From how many jobs one is picked, at most, when others pick too.
 const WIDEST: usize = 64;
 
-/// Picks jobs from the live view of a board, in its order, and leaves alone what failed.
+/// Picks jobs from the live view of a board, in its order, and leaves alone what was refused.
 ///
 /// When others pick from the same board and come first, the next job is picked by chance among the
 /// first few of its priority, so that a crowd does not run into one another over each job.
@@ -41,7 +41,7 @@ pub(super) struct Picker {
 struct Rest {
     job: Job,
     until: Instant,
-    /// How long the job rests after the next failure.
+    /// How long the job rests after the next refusal.
     next: Duration,
 }
 
@@ -84,8 +84,8 @@ impl Picker {
         Some(job)
     }
 
-    /// The job is off the board.
-    pub(super) fn settled(&mut self, job: &Job) {
+    /// The job was tried: it is off the board, or the board says when it is to be tried again.
+    pub(super) fn tried(&mut self, job: &Job) {
         self.free(job);
         self.rests.remove(&job.uuid());
     }
@@ -98,8 +98,8 @@ impl Picker {
         self.rest(job, TAKEN, next);
     }
 
-    /// It did not work out: leaves the job alone for a while.
-    pub(super) fn failed(&mut self, job: Job) {
+    /// The job could not be claimed: leaves it alone for a while.
+    pub(super) fn refused(&mut self, job: Job) {
         self.free(&job);
         let rest = self.rests.get(&job.uuid()).map_or(FIRST_REST, |it| it.next);
         self.rest(job, rest, (rest * 2).min(LONGEST_REST));

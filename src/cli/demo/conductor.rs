@@ -123,7 +123,7 @@ impl Worker {
             Err(error) => return Verdict::of_claim(&error),
         };
         match self.settle(&claim).await {
-            Ok(()) => Verdict::Settled,
+            Ok(()) => Verdict::Tried,
             Err(failure) => Verdict::Failed(failure),
         }
     }

@@ -20,7 +20,7 @@ use super::{
     output::{self, Format, plain},
     signals::Signals,
 };
-use crate::{Claim, Error, ErrorKind, Job, JobBoard};
+use crate::{Claim, Error, ErrorKind, Job, JobBoard, Retry};
 
 /// How long is waited before a verb is tried again that etcd could not serve.
 const RETRY: Duration = Duration::from_secs(1);
@@ -32,9 +32,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// the fencing token: greater for each later claim of the job, so that what the command writes to
 /// can refuse a stale one.
 ///
-/// If the command exits with 0, the job is consumed. Otherwise the job is given back, and this
-/// process leaves it alone for a second, twice that after the next failure, and so on up to five
-/// minutes. If the claim is lost (etcd can not be reached for too long), the command is killed,
+/// If the command exits with 0, the job is consumed. Otherwise the job is given back, and is tried
+/// again by anybody after a time drawn at random: up to a second, up to twice that after the next
+/// failure, and so on up to five minutes, or as its poster said. A job that was tried 20 times, or as
+/// often as its poster said, goes into the trash. If the claim is lost (etcd can not be reached for too long), the command is killed,
 /// with all of its process group.
 ///
 /// SIGINT or SIGTERM: no further job is claimed, and what runs is waited for. Again: what runs is
@@ -144,25 +145,29 @@ impl Worker {
             Ok(End::Exited(status)) if status.success() => match self.consume(&claim).await {
                 Ok(()) => {
                     self.report(&job, "consumed", None);
-                    Verdict::Settled
+                    Verdict::Tried
                 }
                 Err(error) => self.unsettled(&job, &error),
             },
-            Ok(End::Exited(status)) => match claim.abandon().await {
-                Ok(_) => {
-                    self.report(&job, "abandoned", Some(status.to_string()));
-                    Verdict::GivenBack
+            Ok(End::Exited(status)) => {
+                let why = status.to_string();
+                let retry = Retry::backoff().reason(why.as_str());
+                match claim.abandon_with(retry).await {
+                    Ok(_) => {
+                        self.report(&job, "abandoned", Some(why));
+                        Verdict::Tried
+                    }
+                    Err(error) => self.unsettled(&job, &error),
                 }
-                Err(error) => self.unsettled(&job, &error),
-            },
+            }
             Ok(End::Killed) => {
                 self.report(&job, "killed", Some("this process was told to".to_owned()));
-                Verdict::GivenBack
+                Verdict::Tried
             }
             Ok(End::Lost) => {
                 let why = "the claim is over; the command was killed";
                 self.report(&job, "lost", Some(why.to_owned()));
-                Verdict::GivenBack
+                Verdict::Tried
             }
             Err(failure) => Verdict::Failed(failure),
         }
@@ -190,7 +195,7 @@ impl Worker {
             _ => "abandoned",
         };
         self.report(job, outcome, Some(error.to_string()));
-        Verdict::GivenBack
+        Verdict::Tried
     }
 
     fn report(&self, job: &Job, outcome: &'static str, why: Option<String>) {
