@@ -521,6 +521,27 @@ async fn job_that_is_claimed_or_gone_is_not_offered_when_its_rest_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn job_whose_owners_died_in_a_row_rests_from_when_the_last_one_is_seen_to_go() {
+    let mut index = index();
+    let state = |unsettled: u32| record::write(&json!({"unsettled": unsettled}));
+    for (number, unsettled) in [(1, 1), (2, 2)] {
+        let state = put(number, JobPart::State, state(unsettled), 3);
+        apply(
+            &mut index,
+            &[data(number, "NORMAL", 2), state, owner(number, 3)],
+        );
+    }
+    tokio::time::advance(MINUTE).await;
+    apply(
+        &mut index,
+        &[delete(1, JobPart::Owner, 4), delete(2, JobPart::Owner, 4)],
+    );
+    assert_eq!(offered(&index), [1]);
+    let due = index.next_due().unwrap() - Instant::now();
+    assert!(due <= Duration::from_millis(500), "{due:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn list_does_not_begin_a_rest_anew() {
     let mut old = index();
     apply(&mut old, &[data(1, "NORMAL", 2), rests(1, MINUTE, 2)]);
