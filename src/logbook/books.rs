@@ -10,7 +10,6 @@ use super::{
     Kept, LogBook,
     assemble::{Broken, assemble},
     draft::{Draft, Which, mark_all_saved, mark_saved},
-    range::Read,
 };
 use crate::{
     clock::Clock,
@@ -20,7 +19,7 @@ use crate::{
         detail::DetailRecord,
         holding::Hold,
     },
-    session::{Parts, Pool, Session, failure},
+    session::{Parts, Pool, Read, Session, failure},
     store::{KeyValue, Revision},
 };
 

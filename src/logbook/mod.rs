@@ -24,7 +24,6 @@ mod books;
 mod detail;
 mod draft;
 mod flow;
-mod range;
 #[cfg(test)]
 mod tests;
 

@@ -31,6 +31,7 @@ mod held;
 mod keeper;
 mod member;
 mod pool;
+mod reading;
 mod settings;
 mod slots;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub(crate) use self::{
     keeper::Loss,
     member::WriteError,
     pool::Pool,
+    reading::Read,
     settings::Settings,
 };
 use self::{claims::Claims, keeper::Life, writer::Writer};

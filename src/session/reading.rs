@@ -2,10 +2,10 @@
 
 use tokio::time::{Instant, timeout_at};
 
+use super::{Backoff, failure};
 use crate::{
     error::{Error, ErrorKind, Result},
     random::Random,
-    session::{Backoff, failure},
     store::{self, KeyRange, KeyValue, Pager, Revision, Store},
 };
 
@@ -17,14 +17,14 @@ const PAGE_OF_KEYS: usize = 1_000;
 
 /// Something to be read.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(crate) struct Read {
     range: KeyRange,
     keys_only: bool,
 }
 
 impl Read {
     /// All of a range.
-    pub(super) fn all(range: impl Into<KeyRange>) -> Self {
+    pub(crate) fn all(range: impl Into<KeyRange>) -> Self {
         let range = range.into();
         Self {
             range,
@@ -33,7 +33,7 @@ impl Read {
     }
 
     /// The keys of a range.
-    pub(super) const fn keys(range: KeyRange) -> Self {
+    pub(crate) const fn keys(range: KeyRange) -> Self {
         Self {
             range,
             keys_only: true,
@@ -51,7 +51,7 @@ impl Read {
 
     /// Reads it, and tells the revision that was read. Tries again until `deadline` while the store
     /// can not be reached.
-    pub(super) async fn at_one_revision(
+    pub(crate) async fn at_one_revision(
         &self,
         store: &dyn Store,
         random: &Random,
