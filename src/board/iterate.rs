@@ -43,9 +43,6 @@ impl Iterator for Jobs {
             .reader()?
             .next(self.after.as_ref(), self.only_unclaimed)?;
         self.after = Some(at);
-        Some(Job {
-            board: self.board.clone(),
-            entry,
-        })
+        Some(self.board.job_of(entry))
     }
 }

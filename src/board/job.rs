@@ -28,6 +28,7 @@ use crate::{
 pub struct Job {
     pub(super) board: JobBoard,
     pub(super) entry: Arc<Entry>,
+    pub(super) existed: bool,
 }
 
 impl Job {
@@ -116,6 +117,12 @@ impl Job {
     /// The unique key that the job holds, if it does.
     pub fn unique_key(&self) -> Option<&str> {
         self.entry.posting.terms().unique.as_deref()
+    }
+
+    /// Whether the [post](JobBoard::post) that gave this handle found the job on the board, by its
+    /// unique key, instead of posting one. False for every other handle.
+    pub const fn existed(&self) -> bool {
+        self.existed
     }
 
     /// When the job was posted, if the posting says so, by the poster's clock.

@@ -86,10 +86,12 @@ impl JobBoard {
         entry.state().cloned().unwrap_or_default()
     }
 
-    fn job_of(&self, entry: Arc<Entry>) -> Job {
+    /// A handle to a job.
+    pub(super) fn job_of(&self, entry: Arc<Entry>) -> Job {
         Job {
             board: self.clone(),
             entry,
+            existed: false,
         }
     }
 }

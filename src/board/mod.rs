@@ -17,9 +17,11 @@ mod look;
 mod notifier;
 mod numbers;
 mod post;
+mod posting;
 mod retry;
 mod settle;
 mod trashed;
+mod unique;
 mod wait;
 
 use std::{
@@ -45,13 +47,10 @@ pub use self::{
 };
 use self::{claiming::AT_ONCE, connection::Connection, notifier::Hub};
 use crate::{
-    cache::{Entry, Reader},
+    cache::Reader,
     clock::Clock,
     error::{Error, ErrorKind, Result},
-    protocol::{
-        keys::{BoardName, Keyspace},
-        post::Post,
-    },
+    protocol::keys::{BoardName, Keyspace},
     random::Random,
     session::{Parts, Settings, failure},
     store::Store,
@@ -146,38 +145,6 @@ impl JobBoard {
     /// The name of the board.
     pub fn name(&self) -> &str {
         self.0.name.as_str()
-    }
-
-    /// Posts a job.
-    ///
-    /// # Guarantees
-    /// If this returns, the job is in etcd, and everybody sees it soon. [`jobs`](Self::jobs) shows
-    /// it when the view has come so far, a moment later; [`fresh_jobs`](Self::fresh_jobs) shows it
-    /// for certain.
-    ///
-    /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if a limit is passed, [`Closed`](ErrorKind::Closed),
-    /// [`Denied`](ErrorKind::Denied), [`Unavailable`](ErrorKind::Unavailable), and
-    /// [`Unknown`](ErrorKind::Unknown) if etcd stayed out of reach past the deadline.
-    pub async fn post(&self, new: NewJob) -> Result<Job> {
-        let doing = format!("post {:?}", new.name());
-        let connection = self.connection_to_write(&doing)?;
-        let deadline = self.deadline();
-        let posting = new.posting(self.0.random.uuid(), self.0.clock.now())?;
-        loop {
-            let job = connection.numbers().next(deadline).await?;
-            let post = Post::new(&self.0.keys, job, &posting);
-            let record = post.record().clone();
-            let posted = connection.pool().write(post, deadline).await;
-            if let Ok(posted) = posted.map_err(|error| failure::of_write(&doing, error))? {
-                let entry = Entry::posted(job, posted, record)
-                    .map_err(|why| Error::new(ErrorKind::Corrupt, &doing, why.to_string()))?;
-                return Ok(Job {
-                    board: self.clone(),
-                    entry: Arc::new(entry),
-                });
-            }
-        }
     }
 
     /// Posts many jobs, each as [`post`](Self::post) does, many at once. Gives what came of each, in

@@ -282,6 +282,17 @@ impl Keyspace {
         self.unique.child(&escaped.to_string())
     }
 
+    /// A job as a unique key names it: its keys without their parts.
+    pub(crate) fn named(&self, job: JobId) -> Key {
+        self.jobs.child(&format!("job{job}"))
+    }
+
+    /// The job that is [named](Self::named) so; `None` if that is no job of this board.
+    pub(crate) fn parse_named(&self, name: &[u8]) -> Option<JobId> {
+        let rest = name.strip_prefix(self.jobs.as_bytes())?;
+        JobId::from_digits(std::str::from_utf8(rest).ok()?.strip_prefix("job")?)
+    }
+
     /// The guard of a session.
     pub(crate) fn guard(&self, session: Uuid) -> Key {
         self.sessions.child(&session.to_string())
@@ -487,6 +498,21 @@ mod tests {
         }
         for odd in ["job", "job0", "jobs1", "1"] {
             assert_eq!(keys.parse_trash(&keys.trash.child(odd)), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn names_of_jobs_are_read_back() {
+        let keys = keyspace();
+        let name = keys.named(job(42));
+        assert_eq!(text(&name), "/taskflow/jobs/jobboard/job42");
+        assert_eq!(keys.parse_named(name.as_bytes()), Some(job(42)));
+        for odd in ["", "job42", "/taskflow/jobs/other/job42"] {
+            assert_eq!(keys.parse_named(odd.as_bytes()), None, "{odd}");
+        }
+        for odd in ["job", "job0", "job042", "job42.data", "jobs", "sequence"] {
+            let odd = keys.jobs.child(odd);
+            assert_eq!(keys.parse_named(odd.as_bytes()), None, "{odd}");
         }
     }
 

@@ -35,4 +35,5 @@ pub(crate) mod time;
 pub(crate) mod trash;
 pub(crate) mod trash_unclaimed;
 pub(crate) mod trashed;
+pub(crate) mod unique;
 pub(crate) mod verb;

@@ -6,11 +6,12 @@ use uuid::Uuid;
 use super::{
     keys::{JobId, JobPart, Keyspace},
     posting::{NewPosting, Posting},
-    verb::{Evidence, Malformed, Receipt, Settled, Verb},
+    unique::{Found, Stale, Unique},
+    verb::{Evidence, Malformed, Receipt, Settled, Verb, read_of},
 };
 use crate::store::{Compare, Key, KeyRange, Op, RangeRequest, Revision, Txn, TxnResponse};
 
-/// Puts a posting under a number of which no key exists.
+/// Puts a posting under a number of which no key exists, and takes its unique key if it has one.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
     job: JobId,
@@ -18,21 +19,37 @@ pub(crate) struct Post {
     data: Key,
     all: KeyRange,
     record: Bytes,
+    unique: Option<Unique>,
 }
 
-/// The number is taken: by a job, or by what somebody left of one. Another number will do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Occupied;
+/// Why a job was not posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PostRefusal {
+    /// The number is taken: by a job, or by what somebody left of one. Another number will do.
+    Occupied,
+    /// The unique key is there, or is not as stale as it was read; or its holder is not.
+    NotUnique(Found),
+}
 
 impl Post {
     pub(crate) fn new(keys: &Keyspace, job: JobId, posting: &NewPosting) -> Self {
+        let unique = posting.terms.unique.as_deref();
         Self {
             job,
             uuid: posting.uuid,
             data: keys.job(job, JobPart::Data),
             all: keys.all_of_job(job),
             record: posting.record(job),
+            unique: unique.map(|unique| Unique::new(keys, unique, job)),
         }
+    }
+
+    /// Takes the unique key though it is there: it is `stale`.
+    pub(crate) fn taking_over(mut self, stale: Stale) -> Self {
+        if let Some(unique) = &mut self.unique {
+            unique.take_over(stale);
+        }
+        self
     }
 
     /// The record that is posted.
@@ -43,7 +60,7 @@ impl Post {
 
 impl Verb for Post {
     /// The revision at which the posting came to be.
-    type Outcome = Result<Revision, Occupied>;
+    type Outcome = Result<Revision, PostRefusal>;
 
     const NEEDS_RECEIPT: bool = true;
 
@@ -52,17 +69,28 @@ impl Verb for Post {
     }
 
     fn txn(&self) -> Txn {
-        Txn::new()
+        let post = Txn::new()
             .when([Compare::absent(self.all.clone())])
-            .then([Op::put(self.data.clone(), self.record.clone())])
+            .then([Op::put(self.data.clone(), self.record.clone())]);
+        let Some(unique) = &self.unique else {
+            return post;
+        };
+        let number = RangeRequest::new(self.all.clone()).count_only();
+        post.when(unique.is_free())
+            .then([unique.take()])
+            .otherwise([number.into(), unique.read()])
     }
 
     fn outcome(&self, response: &TxnResponse) -> Result<Self::Outcome, Malformed> {
-        Ok(if response.succeeded {
-            Ok(response.header.revision)
+        if response.succeeded {
+            return Ok(Ok(response.header.revision));
+        }
+        let occupied = self.unique.is_none() || read_of(response, 0)?.count > 0;
+        Ok(Err(if occupied {
+            PostRefusal::Occupied
         } else {
-            Err(Occupied)
-        })
+            PostRefusal::NotUnique(Unique::found(response, 1)?)
+        }))
     }
 
     fn probe(&self) -> Vec<RangeRequest> {

@@ -2,6 +2,7 @@
 
 mod saving;
 mod unheld;
+mod unique;
 
 use std::{sync::Mutex, time::Duration};
 

@@ -61,10 +61,7 @@ impl Notification {
 
     /// What a change of the view is to who listens; nothing, if it is none of their business.
     pub(super) fn of(change: &Change, board: &JobBoard) -> Option<Self> {
-        let job = || Job {
-            board: board.clone(),
-            entry: Arc::clone(&change.entry),
-        };
+        let job = || board.job_of(Arc::clone(&change.entry));
         let state = || change.entry.state().map(|state| &state.record);
         let event = match change.kind {
             ChangeKind::Posted => Event::Posted(job()),

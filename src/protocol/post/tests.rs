@@ -8,8 +8,8 @@ use crate::{
             ANOTHER_POSTING, ANY, CANCEL, CLAIM,
             Change::{self, Delete, Put},
             DATA, FENCED, FOREIGN, Keys, LAST_MODIFIED, LATER, Lost, NEIGHBOUR, OWNER, PAUSED,
-            POSTING, RECEIPT, Row, SENT, SEQUENCE, SINCE, STATE, Stage, TASKFLOWS, UNREADABLE,
-            check, check_lost, job,
+            POSTING, RECEIPT, Row, SEEN, SENT, SEQUENCE, SINCE, STATE, Stage, TASKFLOWS, UNIQUE,
+            UNIQUE_POSTING, UNREADABLE, check, check_lost, job,
         },
         terms::Terms,
         time::Timestamp,
@@ -17,13 +17,17 @@ use crate::{
     store::{Header, KeyValue, RangeResponse},
 };
 
-type Outcome = Result<Revision, Occupied>;
+type Outcome = Result<Revision, PostRefusal>;
 
 const NOTHING: &[Change] = &[];
 /// The uuid that the table's posting has, too.
 const UUID: Uuid = CLAIM;
 
 fn post(stage: &Stage) -> Post {
+    post_with(stage, None)
+}
+
+fn post_with(stage: &Stage, unique: Option<&str>) -> Post {
     let posting = NewPosting {
         uuid: UUID,
         name: "n".to_owned(),
@@ -31,7 +35,10 @@ fn post(stage: &Stage) -> Post {
         created_on: Timestamp::parse("2026-01-31T12:00:00Z").unwrap().get(),
         details: RawValue::from_string("{}".to_owned()).unwrap(),
         book: None,
-        terms: Terms::default(),
+        terms: Terms {
+            unique: unique.map(str::to_owned),
+            ..Terms::default()
+        },
     };
     Post::new(&stage.keys, job(), &posting)
 }
@@ -52,7 +59,7 @@ fn occupied(name: &'static str, since: &'static [Change], after: Keys) -> Row<Ou
     Row {
         name,
         since,
-        outcome: Err(Occupied),
+        outcome: Err(PostRefusal::Occupied),
         after,
         settled: Settled::DidNotHappen,
     }
@@ -195,5 +202,164 @@ fn read_of_data(post: &Post, value: Option<&'static [u8]>) -> RangeResponse {
         },
         count: usize::from(data.is_some()),
         kvs: data.into_iter().collect(),
+    }
+}
+
+/// Where the unique key says that this very job holds it, and that another does.
+const SELF: &[u8] = b"/t/jobs/b/job7";
+const OTHER: &[u8] = b"/t/jobs/b/job70";
+
+fn post_unique(stage: &Stage) -> Post {
+    post_with(stage, Some("k"))
+}
+
+/// The unique key is not free, or not as it was read, so that nothing changes.
+fn not_unique(
+    name: &'static str,
+    since: &'static [Change],
+    found: Option<(Revision, &'static [u8])>,
+    after: Keys,
+) -> Row<Outcome> {
+    let found = found.map(|(at, text)| (at, Bytes::from_static(text)));
+    Row {
+        name,
+        since,
+        outcome: Err(PostRefusal::NotUnique(Found::of(found))),
+        after,
+        settled: Settled::DidNotHappen,
+    }
+}
+
+const BOTH: Keys = &[(RECEIPT, SENT), (UNIQUE, SENT), (DATA, SENT)];
+
+#[test]
+fn unique_posting_is_written_with_its_key_where_neither_is() {
+    let held: Keys = &[(UNIQUE, SINCE[0])];
+    #[rustfmt::skip]
+    let rows = [
+        posted("as seen", &[], BOTH),
+        posted(
+            "another unique key",
+            &[Put("/t/.unique/b/kk", OTHER)],
+            &[(RECEIPT, SENT), (UNIQUE, SENT), ("/t/.unique/b/kk", SINCE[0]), (DATA, SENT)],
+        ),
+        not_unique("held", &[Put(UNIQUE, OTHER)], Some((SINCE[0], OTHER)), held),
+        not_unique("says nothing", &[Put(UNIQUE, UNREADABLE)], Some((SINCE[0], UNREADABLE)), held),
+        occupied("another's", &[Put(DATA, ANOTHER_POSTING)], &[(DATA, SINCE[0])]),
+        occupied("left behind", &[Put(FOREIGN, ANY)], &[(FOREIGN, SINCE[0])]),
+        occupied(
+            "held, and another's",
+            &[Put(UNIQUE, OTHER), Put(DATA, ANOTHER_POSTING)],
+            &[(UNIQUE, SINCE[0]), (DATA, SINCE[1])],
+        ),
+        Row {
+            settled: Settled::Known(Ok(SINCE[0])),
+            ..occupied(
+                "ours",
+                &[Put(DATA, UNIQUE_POSTING), Put(UNIQUE, SELF)],
+                &[(UNIQUE, SINCE[1]), (DATA, SINCE[0])],
+            )
+        },
+    ];
+    check(NOTHING, post_unique, rows);
+}
+
+/// Takes over the unique key that `claimant` has, as it was read with the claimant's posting put at
+/// `posting`.
+fn taking_over(stage: &Stage, posting: Revision) -> Post {
+    let found = Found::of(Some((SEEN[0], Bytes::from_static(OTHER))));
+    let claimant = found.claimant(&stage.keys).unwrap().unwrap();
+    post_unique(stage).taking_over(claimant.stale(&stage.keys, posting))
+}
+
+#[test]
+fn stale_unique_key_is_taken_over_while_nothing_of_it_changes() {
+    let seen = &[Put(UNIQUE, OTHER)];
+    let (as_seen, moved) = (Some((SEEN[0], OTHER)), Some((SINCE[0], OTHER)));
+    #[rustfmt::skip]
+    let rows = [
+        posted("as seen", &[], BOTH),
+        not_unique(
+            "its holder came",
+            &[Put(NEIGHBOUR, UNIQUE_POSTING)],
+            as_seen,
+            &[(UNIQUE, SEEN[0]), (NEIGHBOUR, SINCE[0])],
+        ),
+        not_unique("held anew", &[Put(UNIQUE, OTHER)], moved, &[(UNIQUE, SINCE[0])]),
+        not_unique("free", &[Delete(UNIQUE)], None, &[]),
+        occupied(
+            "number taken",
+            &[Put(DATA, ANOTHER_POSTING)],
+            &[(UNIQUE, SEEN[0]), (DATA, SINCE[0])],
+        ),
+    ];
+    check(seen, |stage| taking_over(stage, Revision::ZERO), rows);
+}
+
+#[test]
+fn unique_key_is_taken_over_from_a_job_that_does_not_hold_it_while_that_stays_as_it_is() {
+    let seen = &[Put(UNIQUE, OTHER), Put(NEIGHBOUR, ANOTHER_POSTING)];
+    #[rustfmt::skip]
+    let rows = [
+        posted(
+            "as seen",
+            &[],
+            &[(RECEIPT, SENT), (UNIQUE, SENT), (DATA, SENT), (NEIGHBOUR, SEEN[1])],
+        ),
+        not_unique(
+            "its holder changed",
+            &[Put(NEIGHBOUR, UNIQUE_POSTING)],
+            Some((SEEN[0], OTHER)),
+            &[(UNIQUE, SEEN[0]), (NEIGHBOUR, SINCE[0])],
+        ),
+        not_unique(
+            "its holder went",
+            &[Delete(NEIGHBOUR)],
+            Some((SEEN[0], OTHER)),
+            &[(UNIQUE, SEEN[0])],
+        ),
+    ];
+    check(seen, |stage| taking_over(stage, SEEN[1]), rows);
+}
+
+#[test]
+fn lost_unique_post_happened_if_the_posting_or_the_receipt_is_there() {
+    let never = || Settled::DidNotHappen;
+    let row = |name, later, arrived, never_arrived| Lost {
+        name,
+        later,
+        arrived,
+        never_arrived,
+    };
+    #[rustfmt::skip]
+    let rows = [
+        row("nothing", NOTHING, Settled::Known(Ok(SENT)), never()),
+        row(
+            "consumed",
+            &[Delete(DATA), Delete(UNIQUE)],
+            Settled::Known(Ok(FENCED)),
+            never(),
+        ),
+        row(
+            "consumed by one who does not know the key, which was then taken over",
+            &[Delete(DATA), Put(UNIQUE, OTHER)],
+            Settled::Known(Ok(FENCED)),
+            never(),
+        ),
+    ];
+    check_lost(NOTHING, post_unique, rows);
+}
+
+#[test]
+fn unique_key_names_the_job_that_holds_it() {
+    let stage = Stage::new(NOTHING);
+    stage.send(&post_unique(&stage)).unwrap();
+    assert_eq!(stage.value(UNIQUE).as_bytes(), SELF);
+    let found = |text: &'static [u8]| Found::of(Some((SENT, Bytes::from_static(text))));
+    let claimant = |text| found(text).claimant(&stage.keys);
+    assert_eq!(claimant(SELF).unwrap().unwrap().job, job());
+    assert_eq!(Found::of(None).claimant(&stage.keys), Ok(None));
+    for odd in [UNREADABLE, b"", b"job7", b"/t/jobs/b/job7.data"] {
+        assert!(claimant(odd).is_err(), "{odd:?}");
     }
 }
