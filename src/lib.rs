@@ -72,8 +72,9 @@ pub mod testing;
 
 pub use crate::{
     board::{
-        CallbackId, CallbackOutcome, Claim, Ended, Entities, Event, EventKind, EventKinds, Events,
-        Job, JobBoard, JobBoardBuilder, Jobs, NewJob, Notification, Notifier, Retry, TrashedJob,
+        CallbackId, CallbackOutcome, Claim, ClaimOptions, Ended, Entities, Event, EventKind,
+        EventKinds, Events, Job, JobBoard, JobBoardBuilder, Jobs, NewJob, Notification, Notifier,
+        Retry, TrashedJob,
     },
     cache::{Counts, EntityEvent, Registered, Unreadable},
     error::{Error, ErrorKind, Result},

@@ -1,8 +1,10 @@
 //! A claim: what the owner of a job holds.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::{Job, Retry, settle};
+use super::{Job, Retry, failure, settle};
 use crate::{error::Result, protocol::progress::Progress, session::Held, store::Revision};
 
 /// A job that this process holds.
@@ -39,6 +41,34 @@ impl Claim {
     /// Whether the job is still held, for all that is known here.
     pub fn is_held(&self) -> bool {
         self.held.is_held()
+    }
+
+    /// For how long from now on the job is held, for all that is known here, even if no further word
+    /// comes from etcd; zero if it is not held. A claim that is kept alive has some of its time to
+    /// live left at any moment; one with [manual renewal](super::ClaimOptions::manual_renewal)
+    /// has what is left until it must be [renewed](Self::renew).
+    pub fn expires_in(&self) -> Duration {
+        self.held.expires_in()
+    }
+
+    /// Asks etcd to let the job be held for its whole time to live from now on. Needed for a claim
+    /// with [manual renewal](super::ClaimOptions::manual_renewal); for any other it asks whether
+    /// its session still lives. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Lost`](crate::ErrorKind::Lost) if the job is no longer held;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if no answer came within the
+    /// [deadline](super::JobBoardBuilder::deadline): it is held as long as
+    /// [`expires_in`](Self::expires_in) says.
+    ///
+    /// # Examples
+    /// See [`JobBoard::claim_with`](super::JobBoard::claim_with).
+    pub async fn renew(&self) -> Result<()> {
+        let doing = || format!("renew the claim of job {}", self.job.id());
+        match self.held.renew(self.deadline()).await {
+            Ok(renewed) => renewed.map_err(|not_held| failure::of_not_held(doing(), not_held)),
+            Err(error) => Err(failure::of_write(doing(), error)),
+        }
     }
 
     /// Waits until the job is no longer held: somebody took it, the session ended, the board was

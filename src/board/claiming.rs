@@ -14,7 +14,7 @@ use crate::{
         offer::NotOffered,
         state::{SeenState, StateRecord},
     },
-    session::{ClaimRequest, WriteError},
+    session::{ClaimRequest, LeaseTerms, WriteError},
 };
 
 /// How many of many calls are under way at once.
@@ -39,11 +39,22 @@ impl JobBoard {
     /// [`Corrupt`](ErrorKind::Corrupt) if its state can not be read, and those of
     /// [`post`](Self::post).
     pub async fn claim(&self, job: &Job, who: &str) -> Result<Claim> {
+        self.claim_on(job, who, None).await
+    }
+
+    /// Claims `job`, in a session of the claim's own if there are terms for its lease.
+    pub(super) async fn claim_on(
+        &self,
+        job: &Job,
+        who: &str,
+        own: Option<LeaseTerms>,
+    ) -> Result<Claim> {
         let doing = format!("claim job {}", job.id());
         check_name(&doing, "the owner", who)?;
         let connection = self.connection_to_write(&doing)?;
         let deadline = self.deadline();
         let mut seen = self.seen_state(&job.entry);
+        let mut place = None;
         loop {
             if let Some(reason) = self.reason_to_trash(job, &seen.record) {
                 seen = self
@@ -51,8 +62,11 @@ impl JobBoard {
                     .await?;
                 continue;
             }
-            let session = connection.pool().session_to_claim(deadline).await;
-            let session = session.map_err(|error| failure::of_write(&doing, error))?;
+            let here = match place.take() {
+                Some(place) => Ok(place),
+                None => connection.pool().place_to_claim(own, deadline).await,
+            };
+            let here = here.map_err(|error| failure::of_write(&doing, error))?;
             let (id, posted, now) = (job.id(), job.entry.posted, self.0.clock.now());
             let request = ClaimRequest {
                 job: id,
@@ -61,7 +75,7 @@ impl JobBoard {
                 who,
                 now,
             };
-            match session.claim(&request, deadline).await {
+            match here.claim(&request, deadline).await {
                 Ok(Ok(held)) => {
                     return Ok(Claim {
                         job: job.clone(),
@@ -75,6 +89,7 @@ impl JobBoard {
                         return Err(Error::new(ErrorKind::Claimed, doing, why));
                     }
                     seen = *state;
+                    place = Some(here);
                 }
                 Ok(Err(refusal)) => return Err(refused(doing, refusal)),
                 // Without its session there is no claim: another session can make it.

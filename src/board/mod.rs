@@ -4,6 +4,7 @@ mod books;
 mod builder;
 mod by_name;
 mod claim;
+mod claim_options;
 mod claiming;
 mod connection;
 mod discard;
@@ -35,6 +36,7 @@ use tokio::time::{Instant, timeout_at};
 pub use self::{
     builder::JobBoardBuilder,
     claim::Claim,
+    claim_options::ClaimOptions,
     ended::Ended,
     entities::Entities,
     events::Events,

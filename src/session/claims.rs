@@ -13,7 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::held::Ending;
+use super::{held::Ending, own::Stake};
 use crate::{
     protocol::{holding::Hold, keys::JobId, owner::ClaimMark, state::StateRecord},
     store::Revision,
@@ -81,6 +81,7 @@ struct Pending {
     /// Every other owner key of the job up to this revision has been seen to be over, and this
     /// claim's too if it is not the one that was seen.
     ended: Revision,
+    stake: Stake,
 }
 
 /// The last claim that was made.
@@ -95,6 +96,8 @@ enum Standing {
         settling: bool,
         /// The owner key has been seen to end while that verb was under way.
         gone: bool,
+        /// Given up with the claim.
+        _stake: Stake,
     },
     /// It was settled, and the view has not been seen to show that.
     Settled { token: Revision },
@@ -123,11 +126,12 @@ impl Claims {
         turn
     }
 
-    /// Enters a claim that is about to be sent.
-    pub(super) fn begin(&self, job: JobId, claim: Uuid) {
+    /// Enters a claim that is about to be sent, with its stake in the session.
+    pub(super) fn begin(&self, job: JobId, claim: Uuid, stake: Stake) {
         let pending = Pending {
             claim,
             ended: Revision::ZERO,
+            stake,
         };
         self.lock().entry(job).or_default().pending = Some(pending);
     }
@@ -148,8 +152,11 @@ impl Claims {
         let over = {
             let mut rows = self.lock();
             let row = rows.entry(hold.job).or_default();
-            let pending = row.pending.take();
-            if pending.is_some_and(|pending| hold.token <= pending.ended) {
+            let (ended, stake) = match row.pending.take() {
+                Some(pending) => (pending.ended, pending.stake),
+                None => (Revision::ZERO, Stake::default()),
+            };
+            if hold.token <= ended {
                 Some(lost.clone())
             } else {
                 let lost = lost.clone();
@@ -159,6 +166,7 @@ impl Claims {
                     back: back.into(),
                     settling: false,
                     gone: false,
+                    _stake: stake,
                 };
                 row.standing.replace(held).and_then(Standing::into_lost)
             }
@@ -405,7 +413,7 @@ mod tests {
     #[test]
     fn claim_is_held_until_its_owner_key_is_seen_to_end() {
         let claims = setup();
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         let lost = hold(&claims, 10);
         assert_eq!(claims.see(job(), owner(10, 10, SESSION, CLAIM)), None);
         assert!(!lost.is_cancelled());
@@ -417,7 +425,7 @@ mod tests {
     #[test]
     fn view_from_before_the_claim_does_not_end_it() {
         let claims = setup();
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         let lost = hold(&claims, 10);
         claims.see(job(), owner(8, 8, Uuid::from_u128(9), CLAIM));
         claims.see(job(), nobody(9));
@@ -427,7 +435,7 @@ mod tests {
     #[test]
     fn owner_key_of_another_ends_the_claim() {
         let claims = setup();
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         let lost = hold(&claims, 10);
         claims.see(job(), owner(12, 12, Uuid::from_u128(9), Uuid::from_u128(8)));
         assert!(lost.is_cancelled());
@@ -436,7 +444,7 @@ mod tests {
     #[test]
     fn claim_whose_key_was_seen_to_end_before_its_answer_is_born_lost() {
         let claims = setup();
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         assert_eq!(claims.see(job(), owner(10, 10, SESSION, CLAIM)), None);
         claims.see(job(), nobody(11));
         assert!(hold(&claims, 10).is_cancelled());
@@ -451,7 +459,7 @@ mod tests {
             claims.see(job(), stray).map(|stray| stray.token),
             Some(revision(10))
         );
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         assert_eq!(
             claims.see(job(), stray).map(|stray| stray.token),
             Some(revision(10))
@@ -464,7 +472,7 @@ mod tests {
     #[test]
     fn late_view_of_a_settled_claim_is_not_taken_for_a_stray() {
         let claims = setup();
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         let lost = hold(&claims, 10);
         claims.settle(job(), revision(10), Some(Ending::Settled));
         assert!(lost.is_cancelled());
@@ -476,9 +484,9 @@ mod tests {
     #[test]
     fn refused_second_claim_leaves_the_first_as_it_is() {
         let claims = setup();
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         hold(&claims, 10);
-        claims.begin(job(), Uuid::from_u128(3));
+        claims.begin(job(), Uuid::from_u128(3), Stake::default());
         claims.refuse(job());
         assert!(claims.holds(job(), revision(10)));
     }
@@ -492,7 +500,7 @@ mod tests {
             Some(Ending::Stands),
             None,
         ] {
-            claims.begin(job(), CLAIM);
+            claims.begin(job(), CLAIM, Stake::default());
             let lost = hold(&claims, 10);
             claims.begin_to_settle(job(), revision(10));
             claims.see(job(), nobody(11));
@@ -506,7 +514,7 @@ mod tests {
     #[test]
     fn claim_stands_if_its_verb_did_nothing() {
         let claims = setup();
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         let lost = hold(&claims, 10);
         claims.begin_to_settle(job(), revision(10));
         claims.settle(job(), revision(10), None);
@@ -518,9 +526,9 @@ mod tests {
     #[test]
     fn later_claim_of_the_session_ends_the_one_before() {
         let claims = setup();
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         let first = hold(&claims, 10);
-        claims.begin(job(), Uuid::from_u128(3));
+        claims.begin(job(), Uuid::from_u128(3), Stake::default());
         let second = hold(&claims, 12);
         assert!(first.is_cancelled() && !second.is_cancelled());
         assert_eq!(claims.see(job(), owner(10, 10, SESSION, CLAIM)), None);
@@ -531,7 +539,7 @@ mod tests {
     fn every_claim_is_lost_with_the_session() {
         let session = CancellationToken::new();
         let claims = Claims::new(SESSION, session.clone());
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         let lost = hold(&claims, 10);
         session.cancel();
         assert!(lost.is_cancelled());
@@ -552,7 +560,7 @@ mod tests {
     async fn no_row_stays_behind_when_nobody_waits() {
         let claims = setup();
         let turn = claims.turn(job()).await;
-        claims.begin(job(), CLAIM);
+        claims.begin(job(), CLAIM, Stake::default());
         claims.refuse(job());
         assert!(futures::poll!(Box::pin(claims.turn(job()))).is_pending());
         drop(turn);

@@ -1,6 +1,6 @@
 //! Claiming a job in a session, and what its holder can do.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -11,6 +11,7 @@ use super::{
     Session, WriteError,
     backoff::Backoff,
     claims::{Claims, Sighting, Stray, Turn},
+    own::Stake,
 };
 use crate::{
     protocol::{
@@ -69,10 +70,12 @@ pub(crate) enum Ending {
 }
 
 impl Session {
-    /// Claims a job, or says why it could not.
-    pub(crate) async fn claim(
+    /// Claims a job, or says why it could not. `stake` is held until that is known, and as long as
+    /// the claim stands.
+    pub(super) async fn claim(
         self: &Arc<Self>,
         request: &ClaimRequest<'_>,
+        stake: Stake,
         deadline: Instant,
     ) -> Result<Result<Held, ClaimRefusal>, WriteError> {
         let job = request.job;
@@ -96,7 +99,7 @@ impl Session {
         let verb = Claim::new(&self.keys, &self.guard, &of);
         let state = verb.next_state().clone();
         let back = state.returned(&seen.record);
-        self.claims.begin(job, claim);
+        self.claims.begin(job, claim, stake);
         let pending = Pending {
             claims: Arc::clone(&self.claims),
             job,
@@ -288,6 +291,33 @@ impl Held {
     /// Whether the job is held, for all that is known.
     pub(crate) fn is_held(&self) -> bool {
         !self.lost.is_cancelled() && self.session.is_trusted()
+    }
+
+    /// How long the job is held from now on without another word of the store, for all that is
+    /// known; zero if it is not.
+    pub(crate) fn expires_in(&self) -> Duration {
+        if self.lost.is_cancelled() {
+            return Duration::ZERO;
+        }
+        let until = self.session.trusted_until();
+        until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
+    }
+
+    /// Asks the store for a fresh word that the session lives, until `deadline`. Cancel safe.
+    pub(crate) async fn renew(&self, deadline: Instant) -> Result<Result<(), NotHeld>, WriteError> {
+        let renewed = if self.lost.is_cancelled() {
+            Err(WriteError::Lost)
+        } else {
+            self.session.renew(deadline).await
+        };
+        match renewed {
+            // The claim can have ended meanwhile, and its session not.
+            Ok(()) if !self.lost.is_cancelled() => Ok(Ok(())),
+            Ok(()) | Err(WriteError::Lost) => Ok(Err(NotHeld::default())),
+            Err(error) => Err(error),
+        }
     }
 
     /// The job's state as this claim wrote it.

@@ -5,6 +5,7 @@
 //! harmless is the guard, which every write compares.
 
 use std::{
+    future::pending,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Beat, KeepAlive};
+use crate::store::{Beat, KeepAlive, KeepAliveFeed, Lease};
 
 /// Why a session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +34,31 @@ pub(crate) enum Loss {
 #[derive(Debug)]
 pub(crate) struct Life {
     /// Let go when the session is lost: it is never kept alive again.
-    beats: Mutex<Option<KeepAlive>>,
+    words: Mutex<Option<Words>>,
+    /// Where an answer to a [renewal](Self::renew) is told.
+    renewed: KeepAliveFeed,
     margin: Duration,
     loss: Mutex<Option<Loss>>,
     lost: CancellationToken,
 }
 
+/// What the store said of the lease.
+#[derive(Clone, Debug)]
+struct Words {
+    /// To the keep-alive that runs, if one does.
+    kept: Option<KeepAlive>,
+    /// When it granted the lease, and to the last renewal.
+    renewed: KeepAlive,
+}
+
 impl Life {
-    pub(crate) fn new(beats: KeepAlive, margin: Duration) -> Self {
+    /// The life of a session on `lease`, which `kept` keeps alive; without that, it lives as long as
+    /// it is [renewed](Self::renew).
+    pub(crate) fn new(lease: &Lease, kept: Option<KeepAlive>, margin: Duration) -> Self {
+        let (feed, renewed) = KeepAlive::channel(lease);
         Self {
-            beats: Mutex::new(Some(beats)),
+            words: Mutex::new(Some(Words { kept, renewed })),
+            renewed: feed,
             margin,
             loss: Mutex::new(None),
             lost: CancellationToken::new(),
@@ -52,8 +68,24 @@ impl Life {
     /// Ends the session. The first reason stays.
     pub(crate) fn lose(&self, why: Loss) {
         lock(&self.loss).get_or_insert(why);
-        lock(&self.beats).take();
+        lock(&self.words).take();
         self.lost.cancel();
+    }
+
+    /// Takes in what `asked`, a keep-alive that was just started, hears first. Gives why the session
+    /// is over, if it is. Cancel safe.
+    pub(crate) async fn renew(&self, mut asked: KeepAlive) -> Result<(), Loss> {
+        tokio::select! {
+            biased;
+            () = self.lost.cancelled() => {}
+            word = asked.changed() => {
+                self.renewed.tell(word);
+                if word == Beat::Gone {
+                    self.lose(Loss::LeaseGone);
+                }
+            }
+        }
+        self.loss().map_or(Ok(()), Err)
     }
 
     /// Why the session is over, if it is.
@@ -69,10 +101,7 @@ impl Life {
     /// Until when the session may be trusted, by the newest word of the store; `None` if it is
     /// over.
     pub(crate) fn trusted_until(&self) -> Option<Instant> {
-        match lock(&self.beats).as_ref()?.latest() {
-            Beat::Alive { sent_at, ttl } => Some(sent_at + ttl.saturating_sub(self.margin)),
-            Beat::Gone => None,
-        }
+        lock(&self.words).as_ref()?.trusted_until(self.margin)
     }
 
     /// Whether the session may be trusted now.
@@ -83,14 +112,14 @@ impl Life {
 
     /// Watches over the session until it is over.
     pub(crate) async fn keep(&self) {
-        let Some(mut beats) = lock(&self.beats).clone() else {
+        let Some(mut words) = lock(&self.words).clone() else {
             return;
         };
         while let Some(until) = self.trusted_until() {
             tokio::select! {
                 biased;
                 () = self.lost.cancelled() => return,
-                _ = beats.changed() => {}
+                () = words.changed() => {}
                 () = sleep_until(until) => {
                     // Whoever did not get to run for a while first looks for newer word.
                     if !self.is_trusted() {
@@ -103,6 +132,35 @@ impl Life {
     }
 }
 
+impl Words {
+    /// Until when they let a session be trusted; `None` if the lease is gone.
+    fn trusted_until(&self, margin: Duration) -> Option<Instant> {
+        let until = |words: &KeepAlive| match words.latest() {
+            Beat::Alive { sent_at, ttl } => Some(sent_at + ttl.saturating_sub(margin)),
+            Beat::Gone => None,
+        };
+        let renewed = until(&self.renewed)?;
+        let kept = self.kept.as_ref().map_or(Some(renewed), until)?;
+        Some(kept.max(renewed))
+    }
+
+    /// Waits for another word. Cancel safe.
+    async fn changed(&mut self) {
+        let Self { kept, renewed } = self;
+        let kept = async {
+            match kept {
+                Some(kept) => kept.changed().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = kept => {}
+            _ = renewed.changed() => {}
+        }
+    }
+}
+
 /// Held for a few instructions only, never across an await. What it guards is whole at any time.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -112,22 +170,39 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use std::sync::Arc;
 
+    use futures::FutureExt;
+
     use super::*;
-    use crate::store::{KeepAliveFeed, Lease, LeaseId};
+    use crate::store::LeaseId;
 
     const TTL: Duration = Duration::from_secs(10);
     const MARGIN: Duration = Duration::from_secs(1);
 
-    fn setup() -> (KeepAliveFeed, Arc<Life>, tokio::task::JoinHandle<()>) {
-        let id = LeaseId::new(1).unwrap();
-        let (feed, beats) = KeepAlive::channel(&Lease {
-            id,
+    fn lease() -> Lease {
+        Lease {
+            id: LeaseId::new(1).unwrap(),
             ttl: TTL,
             sent_at: Instant::now(),
-        });
-        let life = Arc::new(Life::new(beats, MARGIN));
+        }
+    }
+
+    fn setup() -> (KeepAliveFeed, Arc<Life>, tokio::task::JoinHandle<()>) {
+        let (feed, kept) = KeepAlive::channel(&lease());
+        let (life, keeper) = keep(Some(kept));
+        (feed, life, keeper)
+    }
+
+    fn keep(kept: Option<KeepAlive>) -> (Arc<Life>, tokio::task::JoinHandle<()>) {
+        let life = Arc::new(Life::new(&lease(), kept, MARGIN));
         let keeper = Arc::clone(&life);
-        (feed, life, tokio::spawn(async move { keeper.keep().await }))
+        (life, tokio::spawn(async move { keeper.keep().await }))
+    }
+
+    fn alive() -> Beat {
+        Beat::Alive {
+            sent_at: Instant::now(),
+            ttl: TTL,
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -145,10 +220,7 @@ mod tests {
         let (feed, life, keeper) = setup();
         for _ in 0..5 {
             tokio::time::advance(Duration::from_secs(8)).await;
-            feed.tell(Beat::Alive {
-                sent_at: Instant::now(),
-                ttl: TTL,
-            });
+            feed.tell(alive());
             tokio::task::yield_now().await;
             assert!(life.is_trusted());
         }
@@ -185,5 +257,52 @@ mod tests {
         feed.closed().await;
         assert_eq!(life.loss(), Some(Loss::Closed));
         assert_eq!(life.trusted_until(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn session_that_nobody_keeps_alive_lives_as_long_as_it_is_renewed() {
+        let (life, keeper) = keep(None);
+        for _ in 0..5 {
+            tokio::time::advance(Duration::from_secs(8)).await;
+            let (feed, asked) = KeepAlive::channel(&lease());
+            feed.tell(alive());
+            life.renew(asked).await.unwrap();
+            tokio::task::yield_now().await;
+            assert!(feed.closed().now_or_never().is_some(), "it is let go");
+        }
+        let renewed = Instant::now();
+        keeper.await.unwrap();
+        assert_eq!(renewed.elapsed() + MARGIN, TTL);
+        assert_eq!(life.loss(), Some(Loss::TrustOver));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewal_counts_beside_the_word_of_the_keep_alive() {
+        let (_kept, life, _keeper) = setup();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let (feed, asked) = KeepAlive::channel(&lease());
+        feed.tell(alive());
+        life.renew(asked).await.unwrap();
+        let trusted = life.trusted_until().unwrap() - Instant::now();
+        assert_eq!(trusted + MARGIN, TTL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewal_that_finds_the_lease_gone_ends_the_session() {
+        let (_kept, life, keeper) = setup();
+        let (feed, asked) = KeepAlive::channel(&lease());
+        feed.tell(Beat::Gone);
+        assert_eq!(life.renew(asked).await, Err(Loss::LeaseGone));
+        keeper.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewal_ends_with_the_session() {
+        let (_kept, life, _keeper) = setup();
+        let (_feed, asked) = KeepAlive::channel(&lease());
+        let mut renewing = Box::pin(life.renew(asked));
+        assert!(futures::poll!(&mut renewing).is_pending());
+        life.lose(Loss::OtherStore);
+        assert_eq!(renewing.await, Err(Loss::OtherStore));
     }
 }

@@ -22,7 +22,8 @@
 //!              ▼
 //!            over: what was under way is answered
 //! ```
-//! A lost session is never revived; the next write opens another ([`pool`]).
+//! A lost session is never revived; the next write opens another ([`pool`]). One of a claim's own ends
+//! with the claim ([`own`]).
 
 mod backoff;
 mod claims;
@@ -30,6 +31,7 @@ pub(crate) mod failure;
 mod held;
 mod keeper;
 mod member;
+mod own;
 mod pool;
 mod reading;
 mod settings;
@@ -39,7 +41,7 @@ mod tests;
 mod windup;
 mod writer;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Handle,
@@ -54,9 +56,10 @@ pub(crate) use self::{
     held::{ClaimRequest, Held, Settle},
     keeper::Loss,
     member::WriteError,
+    own::Place,
     pool::Pool,
     reading::Read,
-    settings::Settings,
+    settings::{LeaseTerms, Renewal, Settings},
 };
 use self::{claims::Claims, keeper::Life, writer::Writer};
 use crate::{
@@ -66,8 +69,11 @@ use crate::{
         verb::Verb,
     },
     random::Random,
-    store::{self, ErrorKind, Store},
+    store::{self, ErrorKind, Lease, Store},
 };
+
+/// How long one request to renew a lease waits for its answer before another is sent.
+const RENEWAL_TRY: Duration = Duration::from_secs(2);
 
 /// What sessions are made of.
 #[derive(Clone, Debug)]
@@ -82,8 +88,10 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(crate) struct Session {
     keys: Keyspace,
+    store: Arc<dyn Store>,
     random: Random,
     settings: Settings,
+    lease: Lease,
     guard: Guard,
     life: Arc<Life>,
     writer: Writer,
@@ -95,16 +103,20 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens a session: grants a lease, keeps it alive, and puts the guard.
+    /// Opens a session on `terms`: grants a lease, keeps it alive, and puts the guard.
     ///
     /// Tries again until `deadline` when etcd can not be reached. A lease whose answer was lost is
     /// left behind to end by itself, and one whose guard was not put is revoked: nothing else is
     /// ever on it.
-    pub(crate) async fn open(parts: &Parts, deadline: Instant) -> Result<Arc<Self>, WriteError> {
+    pub(crate) async fn open(
+        parts: &Parts,
+        terms: LeaseTerms,
+        deadline: Instant,
+    ) -> Result<Arc<Self>, WriteError> {
         let mut backoff = Backoff::new(parts.random.clone());
         let mut trouble = None;
         loop {
-            match timeout_at(deadline, Self::try_open(parts)).await {
+            match timeout_at(deadline, Self::try_open(parts, terms)).await {
                 Ok(Ok(session)) => return Ok(session),
                 Ok(Err(error)) => match error.kind() {
                     ErrorKind::Ambiguous | ErrorKind::Unavailable | ErrorKind::LeaseNotFound => {
@@ -122,20 +134,25 @@ impl Session {
         }
     }
 
-    async fn try_open(parts: &Parts) -> Result<Arc<Self>, store::Error> {
+    async fn try_open(parts: &Parts, terms: LeaseTerms) -> Result<Arc<Self>, store::Error> {
         let Parts {
             store,
             keys,
             random,
             settings,
         } = parts;
-        let lease = store.grant(settings.ttl).await?;
-        let beats = store.keep_alive(&lease, Settings::keep_alive_every(lease.ttl));
+        let lease = store.grant(terms.ttl).await?;
+        let kept = match terms.renewal {
+            Renewal::BySession => {
+                Some(store.keep_alive(&lease, Settings::keep_alive_every(lease.ttl)))
+            }
+            Renewal::ByHand => None,
+        };
         let guard = Guard::new(keys, random.uuid(), lease.id);
         let opened = match store.txn(guard.open()).await {
             Ok(opened) if opened.succeeded => opened,
             refused => {
-                drop(beats);
+                drop(kept);
                 // As well as it can be done: the lease ends by itself otherwise.
                 _ = store.revoke(lease.id).await;
                 let why = "a new session found its guard in place";
@@ -143,7 +160,7 @@ impl Session {
                 return Err(refused.err().unwrap_or_else(taken));
             }
         };
-        let life = Arc::new(Life::new(beats, settings.margin_of(lease.ttl)));
+        let life = Arc::new(Life::new(&lease, kept, settings.margin_of(lease.ttl)));
         let known = opened.header.revision;
         let (writer, writing) = Writer::new(
             Arc::clone(store),
@@ -164,8 +181,10 @@ impl Session {
         tracing::debug!(session = %guard.session(), lease = %lease.id, "session opened");
         Ok(Arc::new(Self {
             keys: keys.clone(),
+            store: Arc::clone(store),
             random: random.clone(),
             settings: *settings,
+            lease,
             claims: Arc::new(Claims::new(guard.session(), life.lost().clone())),
             guard,
             life,
@@ -212,6 +231,27 @@ impl Session {
         self.writer
             .write_then(verb, deadline, |outcome| Ok(then(outcome)))
             .await
+    }
+
+    /// Asks the store for a fresh word: that the lease lives for its whole time from now on, whoever
+    /// keeps it alive besides. Waits for that until `deadline`. Cancel safe.
+    pub(crate) async fn renew(&self, deadline: Instant) -> Result<(), WriteError> {
+        if self.life.loss().is_some() {
+            return Err(WriteError::Lost);
+        }
+        let every = Settings::keep_alive_every(self.lease.ttl).min(RENEWAL_TRY);
+        let asked = self.store.keep_alive(&self.lease, every);
+        match timeout_at(deadline, self.life.renew(asked)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_loss)) => Err(WriteError::Lost),
+            Err(_late) => Err(WriteError::Unreached("no answer came in time".to_owned())),
+        }
+    }
+
+    /// Until when the session may be trusted without another word of the store; `None` if it is
+    /// over.
+    pub(crate) fn trusted_until(&self) -> Option<Instant> {
+        self.life.trusted_until()
     }
 
     /// Fires when the session is lost.

@@ -1,14 +1,15 @@
 //! The sessions of a board: one, as a rule.
 //!
 //! The first write opens it. Another is opened when it is lost, and beside it when it holds so many
-//! claims that one lease should not carry more.
+//! claims that one lease should not carry more. Those of a claim's own stand beside these: nobody else
+//! writes in them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::{Loss, Parts, Session, WriteError};
+use super::{LeaseTerms, Loss, Parts, Place, Session, WriteError};
 use crate::protocol::verb::Verb;
 
 /// How many claims one session carries: all keys of a lease end in one revision, and are checked
@@ -27,8 +28,23 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct Sessions {
     closed: bool,
-    /// The newest last; those that are lost stay until they are over.
-    all: Vec<Arc<Session>>,
+    /// Those in which all write, the newest last; those that are lost stay until they are over.
+    shared: Vec<Arc<Session>>,
+    /// Those of one claim each.
+    own: Vec<Arc<Session>>,
+}
+
+impl Sessions {
+    fn all(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.shared.iter().chain(&self.own)
+    }
+
+    /// Forgets those that are over.
+    fn tidy(&mut self) {
+        for sessions in [&mut self.shared, &mut self.own] {
+            sessions.retain(|session| !session.is_over());
+        }
+    }
 }
 
 impl Pool {
@@ -62,13 +78,28 @@ impl Pool {
         self.session_with(|_| true, deadline).await
     }
 
-    /// A session to claim in.
-    pub(crate) async fn session_to_claim(
+    /// Where to claim a job: in a session of its own on these terms, if there are any.
+    pub(crate) async fn place_to_claim(
         &self,
+        own: Option<LeaseTerms>,
         deadline: Instant,
-    ) -> Result<Arc<Session>, WriteError> {
-        self.session_with(|session| session.claims.len() < CLAIMS, deadline)
-            .await
+    ) -> Result<Place, WriteError> {
+        let Some(terms) = own else {
+            let fits = |session: &Session| session.claims.len() < CLAIMS;
+            return self.session_with(fits, deadline).await.map(Place::shared);
+        };
+        if self.lock().closed {
+            return Err(WriteError::NotSent);
+        }
+        let place = Place::own(Session::open(&self.parts, terms, deadline).await?);
+        let mut sessions = self.lock();
+        if sessions.closed {
+            return Err(WriteError::NotSent);
+        }
+        sessions.tidy();
+        sessions.own.push(Arc::clone(place.session()));
+        drop(sessions);
+        Ok(place)
     }
 
     async fn session_with(
@@ -86,12 +117,13 @@ impl Pool {
         if let Some(session) = self.find_alive(&fits)? {
             return Ok(session);
         }
-        let session = Session::open(&self.parts, deadline).await?;
+        let terms = self.parts.settings.terms();
+        let session = Session::open(&self.parts, terms, deadline).await?;
         let mut sessions = self.lock();
         if sessions.closed {
             return Err(WriteError::NotSent);
         }
-        sessions.all.push(Arc::clone(&session));
+        sessions.shared.push(Arc::clone(&session));
         Ok(session)
     }
 
@@ -103,23 +135,22 @@ impl Pool {
         if sessions.closed {
             return Err(WriteError::NotSent);
         }
-        sessions.all.retain(|session| !session.is_over());
+        sessions.tidy();
         let alive = |session: &&Arc<Session>| session.life.loss().is_none() && fits(session);
-        Ok(sessions.all.iter().rev().find(alive).map(Arc::clone))
+        Ok(sessions.shared.iter().rev().find(alive).map(Arc::clone))
     }
 
     /// The session of that name, if it is one of these and not over.
     pub(crate) fn find(&self, id: Uuid) -> Option<Arc<Session>> {
         self.lock()
-            .all
-            .iter()
+            .all()
             .find(|session| session.id() == id)
             .map(Arc::clone)
     }
 
     /// All sessions that are not over.
     pub(crate) fn all(&self) -> Vec<Arc<Session>> {
-        self.lock().all.clone()
+        self.lock().all().cloned().collect()
     }
 
     /// Ends all sessions as lost.
@@ -134,7 +165,10 @@ impl Pool {
         let sessions = {
             let mut sessions = self.lock();
             sessions.closed = true;
-            std::mem::take(&mut sessions.all)
+            let own = std::mem::take(&mut sessions.own);
+            let mut all = std::mem::take(&mut sessions.shared);
+            all.extend(own);
+            all
         };
         let closing = sessions.iter().map(|session| session.close(deadline));
         futures::future::join_all(closing).await;

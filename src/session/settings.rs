@@ -31,6 +31,23 @@ pub(crate) struct Settings {
     pub(crate) backoff: Backoff,
 }
 
+/// What the lease of a session is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseTerms {
+    /// How long it lives without word of its owner.
+    pub(crate) ttl: Duration,
+    pub(crate) renewal: Renewal,
+}
+
+/// Who keeps a lease alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// Its session, all the time.
+    BySession,
+    /// Nobody but who asks for it.
+    ByHand,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let ten = Duration::from_secs(10);
@@ -46,19 +63,9 @@ impl Default for Settings {
 
 impl Settings {
     pub(crate) fn check(&self) -> Result<()> {
-        let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, "set up a board", why));
-        if self.ttl < MIN_TTL || self.ttl > MAX_TTL {
-            return invalid(format!(
-                "a ttl of {:?} is not within {MIN_TTL:?} and {MAX_TTL:?}",
-                self.ttl
-            ));
-        }
-        if self.margin_of(self.ttl) >= self.ttl {
-            return invalid(format!(
-                "a margin of {:?} leaves nothing of the ttl",
-                self.margin
-            ));
-        }
+        const DOING: &str = "set up a board";
+        let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, DOING, why));
+        self.check_ttl(DOING, self.ttl)?;
         if self.deadline.is_zero() || self.deadline > MAX_DEADLINE {
             let deadline = self.deadline;
             return invalid(format!(
@@ -69,6 +76,29 @@ impl Settings {
             return invalid("jobs that are never to be tried".to_owned());
         }
         Ok(())
+    }
+
+    /// Checks the time to live of a session of this board.
+    pub(crate) fn check_ttl(&self, doing: &str, ttl: Duration) -> Result<()> {
+        let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, doing, why));
+        if ttl < MIN_TTL || ttl > MAX_TTL {
+            return invalid(format!(
+                "a ttl of {ttl:?} is not within {MIN_TTL:?} and {MAX_TTL:?}"
+            ));
+        }
+        let margin = self.margin_of(ttl);
+        if margin >= ttl {
+            return invalid(format!("a margin of {margin:?} leaves nothing of the ttl"));
+        }
+        Ok(())
+    }
+
+    /// The terms of the sessions that all share.
+    pub(crate) const fn terms(&self) -> LeaseTerms {
+        LeaseTerms {
+            ttl: self.ttl,
+            renewal: Renewal::BySession,
+        }
     }
 
     /// How long before the end of a lease of `ttl` trust in it ends.

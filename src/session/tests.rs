@@ -1,5 +1,6 @@
 //! A session on a store in memory whose answers can get lost, on paused time.
 
+mod own;
 mod saving;
 mod unheld;
 mod unique;
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use serde_json::value::RawValue;
 
-use super::*;
+use super::{own::Stake, *};
 use crate::{
     protocol::{
         abandon::Abandon,
@@ -50,6 +51,8 @@ struct Faulty {
     memory: Memory,
     next: Mutex<Option<Fault>>,
     late: Mutex<Option<Txn>>,
+    /// Whether nothing is heard of keep-alives that are started from now on.
+    mute: Mutex<bool>,
 }
 
 #[async_trait]
@@ -94,6 +97,9 @@ impl Store for Faulty {
     }
 
     fn keep_alive(&self, lease: &Lease, every: Duration) -> KeepAlive {
+        if *self.mute.lock().unwrap() {
+            return KeepAlive::channel(lease).1;
+        }
         self.memory.keep_alive(lease, every)
     }
 
@@ -105,6 +111,7 @@ impl Store for Faulty {
 struct Bundle {
     store: Arc<Faulty>,
     keys: Keyspace,
+    parts: Parts,
     session: Arc<Session>,
     posting: NewPosting,
     job: JobId,
@@ -116,6 +123,7 @@ async fn setup() -> Bundle {
         memory,
         next: Mutex::default(),
         late: Mutex::default(),
+        mute: Mutex::default(),
     });
     let keys = Keyspace::new(&Namespace::default(), &BoardName::default());
     let random = Random::seeded(1);
@@ -134,10 +142,13 @@ async fn setup() -> Bundle {
         random,
         settings: Settings::default(),
     };
-    let session = Session::open(&parts, deadline()).await.unwrap();
+    let session = Session::open(&parts, parts.settings.terms(), deadline())
+        .await
+        .unwrap();
     Bundle {
         store,
         keys,
+        parts,
         session,
         posting,
         job: JobId::new(42).unwrap(),
@@ -168,7 +179,7 @@ impl Bundle {
             now: DateTime::UNIX_EPOCH,
         };
         self.session
-            .claim(&request, deadline())
+            .claim(&request, Stake::default(), deadline())
             .await
             .unwrap()
             .unwrap()
