@@ -1,4 +1,4 @@
-//! The details of a job can carry secrets: they are in no log and in no `Debug` or `Display`.
+//! The details and the results of jobs can carry secrets: they are in no log and in no `Debug` or `Display`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use jobboard::{
-    Event, EventKinds, JobBoard, NewJob, Notification,
+    Ended, Event, EventKinds, JobBoard, NewJob, Notification,
     store::{Key, Memory, Store, StoreExt},
 };
 use serde_json::json;
@@ -44,8 +44,21 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+async fn leave_a_result(board: &JobBoard, show: &mut impl FnMut(&dyn Debug)) {
+    let job = board.post(NewJob::new("n")).await.unwrap();
+    let claim = board.claim(&job, "one").await.unwrap();
+    let too_long = json!(SECRET.repeat(64 << 10));
+    show(&claim.consume_with(too_long).await.unwrap_err());
+    let result = json!({"token": SECRET});
+    claim.consume_with(result.clone()).await.unwrap();
+    show(&claim);
+    show(&claim.consume_with(result.clone()).await.unwrap_err());
+    let ended = job.wait(None).await.unwrap();
+    assert_eq!(ended, Ended::Consumed(Some(result)));
+}
+
 #[tokio::test]
-async fn details_are_in_no_log_and_in_no_debug_output() {
+async fn details_and_results_are_in_no_log_and_in_no_debug_output() {
     let log = Log::default();
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -72,6 +85,7 @@ async fn details_are_in_no_log_and_in_no_debug_output() {
     show(&claim);
     let claim = board.claim(&job, "one").await.unwrap();
     claim.trash("broken").await.unwrap();
+    leave_a_result(&board, &mut show).await;
     drop(board.claim(&board.post(new()).await.unwrap(), "two").await);
     for (number, broken) in [(7, "hunter2"), (8, r#"{"uuid": "hunter2"}"#)] {
         let key = Key::new(format!("/taskflow/jobs/images/job{number}.data")).unwrap();
@@ -96,7 +110,12 @@ async fn details_are_in_no_log_and_in_no_debug_output() {
 
     let log = log.0.lock().unwrap_or_else(PoisonError::into_inner);
     let log = String::from_utf8_lossy(&log);
-    for needed in ["session opened", "a callback failed", "can not be read"] {
+    for needed in [
+        "session opened",
+        "granted a lease for results",
+        "a callback failed",
+        "can not be read",
+    ] {
         assert!(log.contains(needed), "{needed:?} is not in the log: {log}");
     }
     assert!(!log.contains(SECRET), "{log}");

@@ -18,7 +18,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::join_all, stream};
 use jobboard::{
-    Claim, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob, Retry,
+    Claim, Ended, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob, Retry,
     store::{
         self, KeepAlive, Key, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Revision, Store,
         StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
@@ -43,6 +43,8 @@ enum Trouble {
     LateAnswers(Duration),
     /// A watch that is opened says nothing.
     MuteWatches,
+    /// Leases are granted, and nobody says so.
+    GrantsLost,
 }
 
 /// A store in memory that gets into trouble.
@@ -78,7 +80,9 @@ impl Store for Troubled {
         let trouble = *self.trouble.lock().unwrap();
         let failed = |kind| Err(store::Error::new(kind, "in trouble"));
         match trouble {
-            Trouble::None | Trouble::MuteWatches => self.memory.txn(txn).await,
+            Trouble::None | Trouble::MuteWatches | Trouble::GrantsLost => {
+                self.memory.txn(txn).await
+            }
             Trouble::RequestsLost(after) => {
                 sleep(after).await;
                 failed(store::ErrorKind::Ambiguous)
@@ -105,7 +109,13 @@ impl Store for Troubled {
     }
 
     async fn grant(&self, ttl: Duration) -> store::Result<Lease> {
-        self.memory.grant(ttl).await
+        let granted = self.memory.grant(ttl).await;
+        let trouble = *self.trouble.lock().unwrap();
+        if let Trouble::GrantsLost = trouble {
+            let ambiguous = store::ErrorKind::Ambiguous;
+            return Err(store::Error::new(ambiguous, "in trouble"));
+        }
+        granted
     }
 
     async fn revoke(&self, lease: LeaseId) -> store::Result<()> {
@@ -575,4 +585,73 @@ async fn job_that_was_tried_too_often_since_it_was_seen_goes_into_the_trash() {
     let refused = late.claim(&job, "two").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotFound);
     assert_eq!(jobs(&board).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn result_is_kept_though_the_answers_to_grants_were_lost() {
+    let (store, board) = setup().await;
+    let (job, claim) = held(&board).await;
+    store.set(Trouble::GrantsLost);
+    let (consumed, ()) = tokio::join!(claim.consume_with(json!("made")), async {
+        sleep(5 * SECOND).await;
+        store.set(Trouble::None);
+    });
+    consumed.unwrap();
+    let made = Ended::Consumed(Some(json!("made")));
+    assert_eq!(job.wait(None).await.unwrap(), made);
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_is_still_held_if_there_is_no_lease_for_its_result_in_time() {
+    let (store, board) = setup().await;
+    let (job, claim) = held(&board).await;
+    store.set(Trouble::GrantsLost);
+    let asked = Instant::now();
+    let error = claim.consume_with(json!("made")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(asked.elapsed(), 10 * SECOND);
+    assert!(claim.is_held());
+    claim.consume().await.unwrap();
+    assert_eq!(job.wait(None).await.unwrap(), Ended::Consumed(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn result_of_a_call_that_nobody_polls_holds_up_no_other() {
+    let (_store, board) = setup().await;
+    let (_, first) = held(&board).await;
+    let second = jobs(&board).await.remove(1);
+    let second = board.claim(&second, "owner").await.unwrap();
+    let mut never_polled = Box::pin(first.consume_with(json!("made")));
+    assert!(futures::poll!(&mut never_polled).is_pending());
+    let consumed = timeout(SECOND, second.consume_with(json!("made"))).await;
+    consumed.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_result_on_a_lease_is_kept_for_its_retention_too() {
+    let store = Memory::new();
+    let board = JobBoard::builder("board").store(store.clone());
+    let board = board.retention(30 * SECOND).connect().await.unwrap();
+    let lease_of_next = async || {
+        board.post(NewJob::new("next")).await.unwrap();
+        let (job, claim) = held(&board).await;
+        claim.consume_with(json!("made")).await.unwrap();
+        let done = Key::new(format!("/taskflow/.done/board/job{}", job.id())).unwrap();
+        let lease = store.get(done).await.unwrap().unwrap().lease;
+        (job, lease)
+    };
+    let (_, first) = lease_of_next().await;
+    sleep(29 * SECOND).await;
+    let (job, last) = lease_of_next().await;
+    assert_eq!(first, last);
+    sleep(2 * SECOND).await;
+    let (_, another) = lease_of_next().await;
+    assert_ne!(last, another);
+
+    sleep(28 * SECOND).await;
+    let made = Ended::Consumed(Some(json!("made")));
+    assert_eq!(job.wait(None).await.unwrap(), made);
+    // What a lease lives longer is the time that a call can take.
+    sleep(12 * SECOND).await;
+    assert_eq!(job.wait(None).await.unwrap(), Ended::Consumed(None));
 }

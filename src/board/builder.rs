@@ -79,6 +79,14 @@ impl JobBoardBuilder {
         self
     }
 
+    /// How long the [result](super::Claim::consume_with) of a job is kept that is consumed through this
+    /// handle: at least so long, and up to an hour more. At least 1 s, at most 366 days. Defaults to
+    /// 24 h.
+    pub const fn retention(mut self, retention: Duration) -> Self {
+        self.settings.retention = retention;
+        self
+    }
+
     /// How often a job is tried before it goes into the trash, where its poster did not
     /// [say](super::NewJob::max_attempts): at least once. Defaults to 20.
     ///

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Connection, Job, JobBoard, failure, settle};
+use super::{Connection, Job, JobBoard, failure, results::Results, settle};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
@@ -26,6 +27,7 @@ struct Found {
     session: Arc<Session>,
     hold: Hold,
     state: StateRecord,
+    results: Arc<Results>,
 }
 
 impl JobBoard {
@@ -42,6 +44,24 @@ impl JobBoard {
         let deadline = self.deadline();
         let found = self.hold_of(job, who, "consume", deadline).await?;
         settle::consume(&found.session, found.hold, job, deadline).await
+    }
+
+    /// Consumes `job` for its owner `who`, and keeps its result, as
+    /// [`Claim::consume_with`](super::Claim::consume_with) does.
+    ///
+    /// # Errors
+    /// Those of [`consume`](Self::consume), and those of
+    /// [`Claim::consume_with`](super::Claim::consume_with).
+    pub async fn consume_with(&self, job: &Job, who: &str, result: Value) -> Result<Revision> {
+        let deadline = self.deadline();
+        let found = self.hold_of(job, who, "consume", deadline).await?;
+        let to_keep = settle::ToKeep {
+            job,
+            by: who,
+            result: &result,
+            on: &found.results,
+        };
+        settle::consume_with(&found.session, found.hold, &to_keep, deadline).await
     }
 
     /// Gives `job` back for its owner `who`; as [`consume`](Self::consume) otherwise.
@@ -129,6 +149,7 @@ impl JobBoard {
             session,
             hold,
             state,
+            results: Arc::clone(connection.results()),
         })
     }
 }

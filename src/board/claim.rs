@@ -1,10 +1,11 @@
 //! A claim: what the owner of a job holds.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Job, Retry, failure, settle};
+use super::{Job, Retry, failure, results::Results, settle};
 use crate::{error::Result, protocol::progress::Progress, session::Held, store::Revision};
 
 /// A job that this process holds.
@@ -19,6 +20,7 @@ pub struct Claim {
     pub(super) job: Job,
     pub(super) who: String,
     pub(super) held: Held,
+    pub(super) results: Arc<Results>,
 }
 
 impl Claim {
@@ -115,6 +117,49 @@ impl Claim {
             self.held.session(),
             self.held.hold(),
             &self.job,
+            self.deadline(),
+        )
+        .await
+    }
+
+    /// Marks the job as done, and keeps its result for who [waits](super::Job::wait) for it, for the
+    /// [retention](super::JobBoardBuilder::retention) of the board. At most 64 KiB of JSON.
+    ///
+    /// # Guarantees
+    /// Who learns that the job was consumed can read its result: both happen in one piece.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a result that is too long, or nested more than 126
+    /// deep: nothing happened and the job is still held; and those of [`consume`](Self::consume).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> jobboard::Result<()> {
+    /// use jobboard::{Ended, JobBoard, NewJob};
+    /// use serde_json::json;
+    ///
+    /// let board = JobBoard::builder("images").connect().await?;
+    /// let job = board.post(NewJob::new("thumbnail")).await?;
+    ///
+    /// let claim = board.claim(&job, "worker-7").await?;
+    /// claim.consume_with(json!({"file": "a-small.png"})).await?;
+    /// let made = job.wait(None).await?;
+    /// assert_eq!(made, Ended::Consumed(Some(json!({"file": "a-small.png"}))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn consume_with(&self, result: Value) -> Result<Revision> {
+        let to_keep = settle::ToKeep {
+            job: &self.job,
+            by: &self.who,
+            result: &result,
+            on: &self.results,
+        };
+        settle::consume_with(
+            self.held.session(),
+            self.held.hold(),
+            &to_keep,
             self.deadline(),
         )
         .await

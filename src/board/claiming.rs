@@ -1,6 +1,6 @@
 //! Claiming a job.
 
-use std::{fmt::Write as _, num::NonZeroU32};
+use std::{fmt::Write as _, num::NonZeroU32, sync::Arc};
 
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
@@ -81,6 +81,7 @@ impl JobBoard {
                         job: job.clone(),
                         who: who.to_owned(),
                         held,
+                        results: Arc::clone(connection.results()),
                     });
                 }
                 Ok(Err(ClaimRefusal::NotOffered(NotOffered::StateMoved(state)))) => {

@@ -14,7 +14,10 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{entities::Registrar, failure, fresh::Barriers, notifier::Hub, numbers::Numbers};
+use super::{
+    entities::Registrar, failure, fresh::Barriers, notifier::Hub, numbers::Numbers,
+    results::Results,
+};
 use crate::{
     cache::{Applied, Cache, EntityCache, Holder, Origin, OwnerChange, Reader, Timing, TrashWatch},
     clock::Clock,
@@ -30,13 +33,14 @@ pub(super) struct Connection {
     cache: Cache,
     pool: Arc<Pool>,
     numbers: Numbers,
+    results: Arc<Results>,
     barriers: Barriers,
     registrar: Registrar,
     /// Kept from when somebody first asks for the entities.
     entities: OnceLock<EntityCache>,
     /// What the view of the entities is made of.
     parts: Parts,
-    /// What takes numbers, writes barriers, follows the trash and calls back.
+    /// What takes numbers, grants leases for results, writes barriers, follows the trash and calls back.
     tasks: TaskTracker,
     /// Fires when the connection is over and all is told that it saw.
     over: DropGuard,
@@ -75,6 +79,7 @@ impl Connection {
             registrar: Registrar::start(Arc::clone(&pool), random, settings.deadline),
             barriers: Barriers::new(Arc::clone(&pool), &keys, settings.deadline, tasks.clone()),
             numbers: Numbers::new(keys, Arc::clone(&pool), tasks.clone()),
+            results: Arc::new(Results::new(parts.clone(), tasks.clone())),
             entities: OnceLock::new(),
             parts,
             pool,
@@ -117,6 +122,10 @@ impl Connection {
 
     pub(super) const fn numbers(&self) -> &Numbers {
         &self.numbers
+    }
+
+    pub(super) const fn results(&self) -> &Arc<Results> {
+        &self.results
     }
 
     pub(super) const fn registrar(&self) -> &Registrar {

@@ -19,6 +19,7 @@ mod notifier;
 mod numbers;
 mod post;
 mod posting;
+mod results;
 mod retry;
 mod settle;
 mod trashed;

@@ -2,25 +2,27 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, value::to_raw_value};
 use tokio::time::Instant;
 
-use super::{Job, failure};
+use super::{Job, failure, results::Results};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
         abandon::Abandon,
         consume::Consume,
+        done::{Done, DoneRecord},
         envelope::Guard,
         holding::{Hold, NotHeld},
         keys::Keyspace,
-        limits::{MAX_NAME, MAX_REASON, check_length},
+        limits::{MAX_NAME, MAX_REASON, MAX_RESULT, check_length},
         progress::{Progress, Report},
         state::StateRecord,
         trash::{Trash, TrashRefusal},
         trashed::TrashNote,
     },
-    session::{Held, Session, Settle},
-    store::Revision,
+    session::{Held, Session, Settle, WriteError},
+    store::{self, Revision},
 };
 
 pub(super) async fn consume(
@@ -29,10 +31,68 @@ pub(super) async fn consume(
     job: &Job,
     deadline: Instant,
 ) -> Result<Revision> {
-    let posting = &job.entry.posting;
-    let verb =
-        |keys: &Keyspace, guard: &Guard| Consume::new(keys, guard, hold, posting.unique_key(keys));
+    let verb = |keys: &Keyspace, guard: &Guard| consuming(keys, guard, hold, job);
     settle("consume", session, hold, verb, deadline).await
+}
+
+fn consuming(keys: &Keyspace, guard: &Guard, hold: Hold, job: &Job) -> Consume {
+    Consume::new(keys, guard, hold, job.entry.posting.unique_key(keys))
+}
+
+/// A result that is to be kept of a held job.
+pub(super) struct ToKeep<'a> {
+    pub(super) job: &'a Job,
+    pub(super) by: &'a str,
+    pub(super) result: &'a Value,
+    pub(super) on: &'a Results,
+}
+
+/// Consumes a job, and keeps its result.
+pub(super) async fn consume_with(
+    session: &Arc<Session>,
+    hold: Hold,
+    to_keep: &ToKeep<'_>,
+    deadline: Instant,
+) -> Result<Revision> {
+    let ToKeep {
+        job,
+        by,
+        result,
+        on,
+    } = *to_keep;
+    let doing = || format!("consume job {}", hold.job);
+    let invalid = |why: String| Error::new(ErrorKind::Invalid, doing(), why);
+    let result = to_raw_value(result).map_err(|error| invalid(error.to_string()))?;
+    check_length(&doing(), "the result", result.get().len(), MAX_RESULT)?;
+    let done = Done {
+        uuid: job.uuid(),
+        result: &result,
+        on: job.board().0.clock.now(),
+        by,
+    };
+    let record = DoneRecord::new(&done).map_err(|why| invalid(why.to_string()))?;
+    let mut refused = false;
+    loop {
+        let lease = session.lost().run_until_cancelled(on.lease(deadline));
+        let lease = match lease.await.unwrap_or(Err(WriteError::NotSent)) {
+            Ok(lease) => lease,
+            Err(error) => return Err(failure::of_settle(doing(), &hold, error)),
+        };
+        let record = record.clone();
+        let verb = |keys: &Keyspace, guard: &Guard| {
+            consuming(keys, guard, hold, job).keeping(record, lease)
+        };
+        match session.settle(&hold, verb, deadline).await {
+            // Somebody revoked it, or the store knows nothing of it since it was restored.
+            Err(WriteError::Refused(error))
+                if error.kind() == store::ErrorKind::LeaseNotFound && !refused =>
+            {
+                refused = true;
+                on.forget(lease).await;
+            }
+            outcome => return settled(doing(), &hold, outcome),
+        }
+    }
 }
 
 pub(super) async fn abandon(
@@ -54,9 +114,17 @@ async fn settle<V: Settle<Outcome = Result<Revision, NotHeld>>>(
     deadline: Instant,
 ) -> Result<Revision> {
     let doing = format!("{doing} job {}", hold.job);
-    match session.settle(&hold, verb, deadline).await {
+    settled(doing, &hold, session.settle(&hold, verb, deadline).await)
+}
+
+fn settled(
+    doing: String,
+    hold: &Hold,
+    outcome: Result<Result<Revision, NotHeld>, WriteError>,
+) -> Result<Revision> {
+    match outcome {
         Ok(outcome) => outcome.map_err(|not_held| failure::of_not_held(doing, not_held)),
-        Err(error) => Err(failure::of_settle(doing, &hold, error)),
+        Err(error) => Err(failure::of_settle(doing, hold, error)),
     }
 }
 
@@ -77,10 +145,8 @@ pub(super) async fn progress(
     check_length(&doing, "the message", length, MAX_NAME)?;
     let state = held.state().progressed(progress);
     let verb = Report::new(keys, hold, state);
-    match held.session().write_held(hold, verb, deadline).await {
-        Ok(outcome) => outcome.map_err(|not_held| failure::of_not_held(doing, not_held)),
-        Err(error) => Err(failure::of_settle(doing, &hold, error)),
-    }
+    let outcome = held.session().write_held(hold, verb, deadline).await;
+    settled(doing, &hold, outcome)
 }
 
 /// A held job that is to be trashed.

@@ -1,14 +1,16 @@
 //! Consuming a job: it is done, and gone from the board for good.
 
 use super::{
+    done::DoneRecord,
     envelope::Guard,
     holding::{Hold, NotHeld},
     keys::{JobPart, Keyspace},
     verb::{Evidence, Malformed, Settled, Verb},
 };
-use crate::store::{Compare, Key, KeyRange, Op, RangeRequest, Revision, Txn, TxnResponse};
+use crate::store::{Compare, Key, KeyRange, LeaseId, Op, RangeRequest, Revision, Txn, TxnResponse};
 
-/// Deletes every key of a held job, and lets its unique key go.
+/// Deletes every key of a held job, and lets its unique key go. Keeps the job's result, if there is
+/// one.
 #[derive(Clone, Debug)]
 pub(crate) struct Consume {
     hold: Hold,
@@ -19,6 +21,8 @@ pub(crate) struct Consume {
     released: Key,
     all: KeyRange,
     unique: Option<Key>,
+    done: Key,
+    kept: Option<(DoneRecord, LeaseId)>,
 }
 
 impl Consume {
@@ -33,6 +37,17 @@ impl Consume {
             released: keys.released(guard.session(), hold.job),
             all: keys.all_of_job(hold.job),
             unique,
+            done: keys.done(hold.job),
+            kept: None,
+        }
+    }
+
+    /// Keeps `record` as well, until `lease` ends, which is not the session's. What an earlier job of
+    /// that number left is overwritten.
+    pub(crate) fn keeping(self, record: DoneRecord, lease: LeaseId) -> Self {
+        Self {
+            kept: Some((record, lease)),
+            ..self
         }
     }
 }
@@ -41,15 +56,21 @@ impl Verb for Consume {
     /// The revision at which the job was gone.
     type Outcome = Result<Revision, NotHeld>;
 
+    const FOREIGN_LEASE: bool = true;
+
     fn doing(&self) -> String {
         format!("consume job {}", self.hold.job)
     }
 
     fn txn(&self) -> Txn {
+        let keep = self.kept.as_ref().map(|(record, lease)| {
+            Op::put_with_lease(self.done.clone(), record.bytes().clone(), *lease)
+        });
         Txn::new()
             .when([self.held.clone()])
             .then([Op::delete(self.all.clone())])
             .then(self.unique.clone().map(Op::delete))
+            .then(keep)
             .otherwise([self.read_owner.clone()])
     }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    done::DoneRecord,
     keys::{JobId, JobPart, Keyspace},
     record,
     verb::{Malformed, create_revision, read_of},
@@ -42,11 +43,6 @@ pub(crate) fn ending(
     uuid: Uuid,
 ) -> Result<Ending, Malformed> {
     #[derive(Deserialize)]
-    struct Done {
-        uuid: Uuid,
-        result: Option<Value>,
-    }
-    #[derive(Deserialize)]
     struct Trashed {
         uuid: Uuid,
         jobboard: Option<Note>,
@@ -71,10 +67,8 @@ pub(crate) fn ending(
             trashed.jobboard.and_then(|note| note.reason),
         ));
     }
-    let done = RangeResponse::first(done?).and_then(|done| record::read::<Done>(&done.value).ok());
-    let result = done
-        .filter(|done| done.uuid == uuid)
-        .and_then(|done| done.result);
+    let done = RangeResponse::first(done?);
+    let result = done.and_then(|done| DoneRecord::result(&done.value, uuid));
     Ok(Ending::Consumed(result))
 }
 

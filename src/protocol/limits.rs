@@ -17,6 +17,9 @@ pub(crate) const MAX_NAME: usize = 255;
 /// The longest reason (of a trash, an abandon, a pause), in bytes: 4 KiB.
 pub(crate) const MAX_REASON: usize = 4 << 10;
 
+/// The largest result of a job, in bytes of its JSON: 64 KiB.
+pub(crate) const MAX_RESULT: usize = 64 << 10;
+
 /// The largest metadata of an entity, in bytes of their JSON: 16 KiB.
 pub(crate) const MAX_METADATA: usize = 16 << 10;
 

@@ -11,6 +11,7 @@ pub(crate) mod book;
 pub(crate) mod claim;
 pub(crate) mod consume;
 pub(crate) mod detail;
+pub(crate) mod done;
 pub(crate) mod ended;
 pub(crate) mod entity;
 pub(crate) mod envelope;

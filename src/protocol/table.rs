@@ -18,7 +18,9 @@ use super::{
     keys::{JobId, Keyspace},
     verb::{Evidence, Receipt, Settled, Verb},
 };
-use crate::store::{Key, KeyRange, Memory, Op, RangeRequest, Revision, Store, Txn, TxnResponse};
+use crate::store::{
+    self, Key, KeyRange, LeaseId, Memory, Op, RangeRequest, Revision, Store, Txn, TxnResponse,
+};
 
 pub(super) const GUARD: Revision = Revision::new(2);
 /// The first of what the verb has seen; the next ones follow.
@@ -41,6 +43,7 @@ pub(super) const RELEASED: &str = "/t/.sessions/b/00000000-0000-0000-0000-000000
 pub(super) const TRASH: &str = "/t/.trash/b/job7";
 /// Where the unique key of [`UNIQUE_POSTING`] is kept.
 pub(super) const UNIQUE: &str = "/t/.unique/b/k";
+pub(super) const DONE: &str = "/t/.done/b/job7";
 pub(super) const BARRIER: &str = "/t/jobs/b/job0.barrier";
 pub(super) const CANCEL: &str = "/t/jobs/b/job7.cancel";
 pub(super) const DATA: &str = "/t/jobs/b/job7.data";
@@ -224,10 +227,27 @@ impl Stage {
         }
     }
 
+    /// A lease that is not the session's.
+    pub(super) fn grant(&self) -> LeaseId {
+        let hour = Duration::from_hours(1);
+        self.store.grant(hour).now_or_never().unwrap().unwrap().id
+    }
+
+    /// Ends a lease, and its keys with it.
+    pub(super) fn end(&self, lease: LeaseId) {
+        self.store.revoke(lease).now_or_never().unwrap().unwrap();
+    }
+
+    /// What the store says to `verb` instead of doing it.
+    pub(super) fn refusal<V: Verb>(&self, verb: &V) -> store::ErrorKind {
+        let sealed = self.guard.seal(GUARD, None, verb.txn());
+        let refused = self.store.txn(sealed).now_or_never().unwrap();
+        refused.unwrap_err().kind()
+    }
+
     /// Ends the session's lease, and the guard with it.
     pub(super) fn revoke(&self) {
-        let revoked = self.store.revoke(self.guard.lease());
-        revoked.now_or_never().unwrap().unwrap();
+        self.end(self.guard.lease());
     }
 
     /// Writes elsewhere until the next write has revision `until`.

@@ -16,6 +16,12 @@ const MAX_TTL: Duration = Duration::from_hours(24);
 /// The longest deadline that makes sense: a day.
 const MAX_DEADLINE: Duration = Duration::from_hours(24);
 
+/// The shortest time that results are kept.
+const MIN_RETENTION: Duration = Duration::from_secs(1);
+
+/// The longest: a leap year. The store counts it in a lease.
+const MAX_RETENTION: Duration = Duration::from_hours(366 * 24);
+
 /// Settings of the sessions in which a board writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -25,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) margin: Option<Duration>,
     /// How long a call may take. Defaults to 10 s.
     pub(crate) deadline: Duration,
+    /// How long the result of a job is kept. Defaults to 24 h.
+    pub(crate) retention: Duration,
     /// How often a job is tried that does not say itself. Defaults to 20.
     pub(crate) max_attempts: u32,
     /// How long a job waits between its tries that does not say itself.
@@ -55,6 +63,7 @@ impl Default for Settings {
             ttl: ten,
             margin: None,
             deadline: ten,
+            retention: Duration::from_hours(24),
             max_attempts: 20,
             backoff: Backoff::default(),
         }
@@ -70,6 +79,12 @@ impl Settings {
             let deadline = self.deadline;
             return invalid(format!(
                 "a deadline of {deadline:?} is not within 0 and {MAX_DEADLINE:?}"
+            ));
+        }
+        if self.retention < MIN_RETENTION || self.retention > MAX_RETENTION {
+            let retention = self.retention;
+            return invalid(format!(
+                "a retention of {retention:?} is not within {MIN_RETENTION:?} and {MAX_RETENTION:?}"
             ));
         }
         if self.max_attempts == 0 {
@@ -143,6 +158,14 @@ mod tests {
             },
             Settings {
                 deadline: Duration::ZERO,
+                ..default
+            },
+            Settings {
+                retention: Duration::from_millis(999),
+                ..default
+            },
+            Settings {
+                retention: Duration::MAX,
                 ..default
             },
         ] {

@@ -16,6 +16,7 @@ use crate::{
     protocol::{
         abandon::Abandon,
         consume::Consume,
+        done::{Done, DoneRecord},
         keys::{BoardName, JobId, JobPart, Namespace},
         owner::OwnerRecord,
         post::Post,
@@ -197,6 +198,25 @@ impl Bundle {
         self.session.settle(&hold, verb, deadline()).await.unwrap()
     }
 
+    async fn consume_with(
+        &self,
+        held: &Held,
+        lease: LeaseId,
+    ) -> Result<Result<Revision, crate::protocol::holding::NotHeld>, WriteError> {
+        let hold = held.hold();
+        let done = Done {
+            uuid: self.posting.uuid,
+            result: &RawValue::from_string("1".to_owned()).unwrap(),
+            on: DateTime::UNIX_EPOCH,
+            by: "worker-3",
+        };
+        let record = DoneRecord::new(&done).unwrap();
+        let verb = |keys: &Keyspace, guard: &Guard| {
+            Consume::new(keys, guard, hold, None).keeping(record, lease)
+        };
+        self.session.settle(&hold, verb, deadline()).await
+    }
+
     async fn part(&self, part: JobPart) -> Option<store::KeyValue> {
         self.store
             .memory
@@ -279,6 +299,33 @@ async fn consume_happens_whatever_becomes_of_its_answer() {
         assert_eq!(board.part(JobPart::Data).await, None, "{fault:?}");
         assert_eq!(board.part(JobPart::Owner).await, None, "{fault:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn result_is_kept_once_whatever_becomes_of_the_answer() {
+    for fault in FAULTS {
+        let board = setup().await;
+        let held = board.held().await;
+        let lease = board.store.memory.grant(Duration::from_hours(1)).await;
+        board.fault(fault);
+        let consumed = board.consume_with(&held, lease.unwrap().id).await;
+        consumed.unwrap().unwrap();
+        let done = board.store.memory.get(board.keys.done(board.job)).await;
+        assert_eq!(done.unwrap().unwrap().version, 1, "{fault:?}");
+        assert_eq!(board.part(JobPart::Data).await, None, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_is_still_held_if_the_lease_of_its_result_is_gone() {
+    let board = setup().await;
+    let held = board.held().await;
+    let nobodys = LeaseId::new(1).unwrap();
+    let refused = board.consume_with(&held, nobodys).await.unwrap_err();
+    assert!(matches!(refused, WriteError::Refused(_)), "{refused:?}");
+    assert!(held.is_held() && board.session.is_trusted());
+    board.consume(&held).await.unwrap();
+    assert_eq!(board.part(JobPart::Data).await, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,19 @@
+use chrono::DateTime;
+use serde_json::value::to_raw_value;
+
 use super::*;
-use crate::protocol::table::{
-    ANOTHERS, ANY, CANCEL, CLAIM,
-    Change::{self, Delete, Put},
-    DATA, FENCED, FOREIGN, FREE, HELD, Keys, LAST_MODIFIED, Lost, NEIGHBOUR, OUR_OTHER, OURS,
-    OWNER, PAUSED, POSTING, RELEASED, REPLACED, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS,
-    UNREADABLE, check, check_lost, hold,
+use crate::{
+    protocol::{
+        done::Done,
+        table::{
+            ANOTHERS, ANY, CANCEL, CLAIM,
+            Change::{self, Delete, Put},
+            DATA, DONE, FENCED, FOREIGN, FREE, HELD, Keys, LAST_MODIFIED, Lost, NEIGHBOUR,
+            OUR_OTHER, OURS, OWNER, PAUSED, POSTING, RELEASED, REPLACED, Row, SEEN, SENT, SINCE,
+            STATE, Stage, TASKFLOWS, UNREADABLE, check, check_lost, hold,
+        },
+    },
+    store::ErrorKind,
 };
 
 type Outcome = Result<Revision, NotHeld>;
@@ -17,6 +26,20 @@ fn consume(stage: &Stage) -> Consume {
 
 fn consume_by_name(stage: &Stage) -> Consume {
     Consume::new(&stage.keys, &stage.guard, hold(None), None)
+}
+
+fn consume_with_a_result(stage: &Stage) -> Consume {
+    consume(stage).keeping(record(), stage.grant())
+}
+
+fn record() -> DoneRecord {
+    let done = Done {
+        uuid: CLAIM,
+        result: &to_raw_value("done").unwrap(),
+        on: DateTime::UNIX_EPOCH,
+        by: "w",
+    };
+    DoneRecord::new(&done).unwrap()
 }
 
 /// The token holds, so that every key of the job goes.
@@ -160,4 +183,92 @@ fn lost_consume_of_a_foreign_owner_key_is_never_taken_for_done() {
         never_arrived: Settled::DidNotHappen,
     }];
     check_lost(HELD, consume_by_name, rows);
+}
+
+#[test]
+fn result_is_kept_as_long_as_the_token_holds() {
+    let kept = |name, since| Row {
+        after: &[(DONE, SENT)],
+        ..consumed(name, since)
+    };
+    let rows = [
+        kept("as seen", &[]),
+        kept("owner record rewritten", &[Put(OWNER, TASKFLOWS)]),
+        kept("posting absent", &[Delete(DATA)]),
+        kept("state moved", &[Put(STATE, ANY)]),
+        kept("an earlier job's result", &[Put(DONE, ANY)]),
+    ];
+    check(HELD, consume_with_a_result, rows);
+}
+
+#[test]
+fn no_result_is_kept_once_the_token_is_gone() {
+    #[rustfmt::skip]
+    let rows = [
+        not_held("no owner", &[Delete(OWNER)], None, FREE),
+        not_held("same record", &[Delete(OWNER), Put(OWNER, OURS)], Some("w"), REPLACED),
+        not_held("another's", &[Delete(OWNER), Put(OWNER, ANOTHERS)], Some("x"), REPLACED),
+        not_held(
+            "beside an earlier job's result",
+            &[Delete(OWNER), Put(DONE, ANY)],
+            None,
+            &[(DONE, SINCE[1]), (DATA, SEEN[0]), (LAST_MODIFIED, SEEN[3]), (STATE, SEEN[2])],
+        ),
+    ];
+    check(HELD, consume_with_a_result, rows);
+}
+
+#[test]
+fn lost_consume_with_a_result_is_told_by_the_job_and_not_by_the_result() {
+    let done = Settled::Known(Ok(FENCED));
+    let rows = [
+        Lost {
+            name: "nothing",
+            later: &[],
+            arrived: done.clone(),
+            never_arrived: Settled::DidNotHappen,
+        },
+        Lost {
+            name: "result ended",
+            later: &[Delete(DONE)],
+            arrived: done.clone(),
+            never_arrived: Settled::DidNotHappen,
+        },
+        Lost {
+            name: "result of a later job",
+            later: &[Delete(OWNER), Put(DONE, ANY)],
+            arrived: done,
+            never_arrived: LOST,
+        },
+        Lost {
+            name: "released",
+            later: &[Delete(OWNER), Put(RELEASED, ANY)],
+            arrived: LOST,
+            never_arrived: LOST,
+        },
+    ];
+    check_lost(HELD, consume_with_a_result, rows);
+}
+
+#[test]
+fn result_lies_on_its_own_lease() {
+    let stage = Stage::new(HELD);
+    let lease = stage.grant();
+    stage
+        .send(&consume(&stage).keeping(record(), lease))
+        .unwrap();
+    assert_eq!(stage.value(DONE).as_bytes(), record().bytes());
+    stage.end(lease);
+    assert_eq!(stage.keys_there(), []);
+}
+
+#[test]
+fn nothing_is_consumed_once_the_lease_of_the_result_is_gone() {
+    let stage = Stage::new(HELD);
+    let lease = stage.grant();
+    let verb = consume(&stage).keeping(record(), lease);
+    stage.end(lease);
+    let before = stage.keys_there();
+    assert_eq!(stage.refusal(&verb), ErrorKind::LeaseNotFound);
+    assert_eq!(stage.keys_there(), before);
 }

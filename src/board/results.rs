@@ -1,0 +1,111 @@
+//! The leases on which the results of jobs are kept.
+//!
+//! Such a lease only lets what is on it end: it is never kept alive, and never revoked. One serves
+//! all results that come within its *term*, an hour or the retention if that is shorter, and lives
+//! for longer than that by the retention, so that the last of them is kept as long as it must be.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout_at},
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    session::{Backoff, Parts, WriteError},
+    store::{Error, ErrorKind, Lease, LeaseId},
+};
+
+/// How long one lease takes results at most.
+const LONGEST_TERM: Duration = Duration::from_hours(1);
+
+/// Grants leases for results.
+#[derive(Debug)]
+pub(super) struct Results {
+    parts: Parts,
+    newest: Arc<Mutex<Option<Lease>>>,
+    /// What grants another: not the caller, whom nobody may be polling.
+    tasks: TaskTracker,
+}
+
+impl Results {
+    pub(super) fn new(parts: Parts, tasks: TaskTracker) -> Self {
+        Self {
+            parts,
+            newest: Arc::default(),
+            tasks,
+        }
+    }
+
+    /// A lease that lives for at least the retention after any `deadline` of a call that begins now.
+    pub(super) async fn lease(&self, deadline: Instant) -> Result<LeaseId, WriteError> {
+        let late = |_| WriteError::Unreached("no lease for the result came in time".to_owned());
+        let term = self.parts.settings.retention.min(LONGEST_TERM);
+        let newest = timeout_at(deadline, self.newest.lock()).await;
+        if let Some(lease) = newest.map_err(late)?.filter(|newest| serves(newest, term)) {
+            return Ok(lease.id);
+        }
+        let (parts, newest) = (self.parts.clone(), Arc::clone(&self.newest));
+        let granting = self.tasks.spawn(async move {
+            let mut newest = newest.lock().await;
+            match *newest {
+                Some(lease) if serves(&lease, term) => Ok(lease.id),
+                _ => {
+                    let granted = grant(&parts, term, deadline).await?;
+                    Ok(newest.insert(granted).id)
+                }
+            }
+        });
+        let ended = |_| WriteError::Unreached("the board is closed".to_owned());
+        timeout_at(deadline, granting)
+            .await
+            .map_err(late)?
+            .map_err(ended)?
+    }
+
+    /// Takes no further result onto `lease`, of which the store knows nothing any more.
+    pub(super) async fn forget(&self, lease: LeaseId) {
+        self.newest
+            .lock()
+            .await
+            .take_if(|newest| newest.id == lease);
+    }
+}
+
+fn serves(lease: &Lease, term: Duration) -> bool {
+    lease.sent_at.elapsed() < term
+}
+
+/// Grants a lease, however often that must be tried until `deadline`. One whose answer was lost ends
+/// by itself.
+async fn grant(parts: &Parts, term: Duration, deadline: Instant) -> Result<Lease, WriteError> {
+    let settings = &parts.settings;
+    let ttl = settings.retention + term + settings.deadline;
+    let mut backoff = Backoff::new(parts.random.clone());
+    let mut trouble = None;
+    loop {
+        match timeout_at(deadline, parts.store.grant(ttl)).await {
+            Ok(Ok(lease)) => {
+                tracing::debug!(lease = %lease.id, "granted a lease for results");
+                return Ok(lease);
+            }
+            Ok(Err(error)) if may_pass(&error) => trouble = Some(error),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_late) => return Err(late(trouble)),
+        }
+        backoff.fail();
+        if timeout_at(deadline, backoff.wait()).await.is_err() {
+            return Err(late(trouble));
+        }
+    }
+}
+
+fn may_pass(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Ambiguous | ErrorKind::Unavailable)
+}
+
+fn late(trouble: Option<Error>) -> WriteError {
+    let none = || "no lease for the result was granted in time".to_owned();
+    WriteError::Unreached(trouble.map_or_else(none, |error| error.to_string()))
+}
