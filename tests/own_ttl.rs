@@ -91,7 +91,7 @@ async fn job_of_an_owner_that_hangs_comes_back_sooner_than_by_the_ttl_of_the_boa
     assert_eq!(claim.renew().await.unwrap_err().kind(), ErrorKind::Lost);
     assert_eq!(claim.consume().await.unwrap_err().kind(), ErrorKind::Lost);
     let next = board.claim(&job, "another").await.unwrap();
-    assert_eq!(next.job().attempts(), 2);
+    assert_eq!(next.attempt(), 2);
     next.consume().await.unwrap();
     board.close().await;
 }

@@ -40,6 +40,12 @@ impl Claim {
         self.held.hold().token
     }
 
+    /// Which try of the job this is, the first being 1: claims that were given back unburnt are left
+    /// out.
+    pub const fn attempt(&self) -> u32 {
+        self.held.state().attempts
+    }
+
     /// Whether the job is still held, for all that is known here.
     pub fn is_held(&self) -> bool {
         self.held.is_held()
