@@ -72,15 +72,16 @@ pub mod testing;
 
 pub use crate::{
     board::{
-        CallbackId, CallbackOutcome, Claim, ClaimOptions, Ended, Entities, Event, EventKind,
-        EventKinds, Events, Job, JobBoard, JobBoardBuilder, Jobs, NewJob, Notification, Notifier,
-        Retry, TrashedJob,
+        CallbackId, CallbackOutcome, Cancelled, Claim, ClaimOptions, Ended, Entities, Event,
+        EventKind, EventKinds, Events, Holder, Job, JobBoard, JobBoardBuilder, Jobs, NewJob,
+        Notification, Notifier, Retry, TrashedJob,
     },
     cache::{Counts, EntityEvent, Registered, Unreadable},
     error::{Error, ErrorKind, Result},
     logbook::{AtomDetail, FlowDetail, LogBook, LogBooks},
     protocol::{
         backoff::Backoff,
+        cancel::CancelRequest,
         entity::Entity,
         keys::{BoardName, JobId, Namespace},
         priority::JobPriority,

@@ -6,20 +6,19 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Connection, Job, JobBoard, failure, results::Results, settle};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
         holding::Hold,
-        keys::JobPart,
         limits::check_name,
         owner::OwnerRecord,
         state::{SeenState, StateRecord},
     },
     session::Session,
-    store::{Op, Revision, Txn},
+    store::Revision,
 };
 
 /// A hold found by the name of its owner.
@@ -98,31 +97,16 @@ impl JobBoard {
         let doing = format!("{verb} job {}", job.id());
         check_name(&doing, "the owner", who)?;
         let connection = self.connection_to_write(&doing)?;
-        let read = [JobPart::Data, JobPart::Owner, JobPart::State]
-            .map(|part| Op::get(self.0.keys.job(job.id(), part)));
-        let late = |_| {
-            Error::new(
-                ErrorKind::Unavailable,
-                &doing,
-                "etcd did not answer in time",
-            )
-        };
-        let read = self.0.store.txn(Txn::new().then(read));
-        let response = timeout_at(deadline, read).await.map_err(late)?;
-        let response = response.map_err(|error| failure::of_read(&doing, error))?;
-        let mut found = response
-            .responses
-            .iter()
-            .map(|answer| answer.as_range()?.first());
-        let mut next = || found.next().flatten();
-        let (data, owner, state) = (next(), next(), next());
-
-        if data.is_none_or(|data| data.create_revision != job.entry.posted) {
+        let now = self.read_job(job.id(), &doing, deadline).await?;
+        let posted = now.data.map(|data| data.create_revision);
+        if posted != Some(job.entry.posted) {
             let why = "there is no such job any more";
             return Err(Error::new(ErrorKind::NotFound, doing, why));
         }
         let not_owner = |why: String| Error::new(ErrorKind::NotOwner, &doing, why);
-        let owner = owner.ok_or_else(|| not_owner("nobody holds it".to_owned()))?;
+        let owner = now
+            .owner
+            .ok_or_else(|| not_owner("nobody holds it".to_owned()))?;
         let unreadable = |why: crate::protocol::record::Unreadable| {
             Error::new(ErrorKind::Corrupt, &doing, why.to_string())
         };
@@ -144,7 +128,9 @@ impl JobBoard {
                 .ok_or_else(|| not_owner(format!("held by {who} through another handle")))?,
             None => any_session(&connection, deadline, &doing).await?,
         };
-        let state = SeenState::read(state).map_err(unreadable)?.record;
+        let state = SeenState::read(now.state.as_ref())
+            .map_err(unreadable)?
+            .record;
         Ok(Found {
             session,
             hold,

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Job, Retry, failure, results::Results, settle};
 use crate::{error::Result, protocol::progress::Progress, session::Held, store::Revision};
@@ -86,9 +87,11 @@ impl Claim {
         self.held.lost().cancelled().await;
     }
 
-    /// A token that fires when the job is no longer held.
-    pub fn cancellation(&self) -> tokio_util::sync::CancellationToken {
-        self.held.lost().clone()
+    /// A token that fires when work on the job is to stop: it is no longer held, or somebody
+    /// [asked](Self::cancel_request) for it to be stopped, and it is still held. Then its owner
+    /// decides how to end.
+    pub fn cancellation(&self) -> CancellationToken {
+        self.held.stop().clone()
     }
 
     /// Tells how far the work has come: the part that is done, from 0 to 1, and what is being done,

@@ -77,12 +77,15 @@ impl JobBoard {
             };
             match here.claim(&request, deadline).await {
                 Ok(Ok(held)) => {
-                    return Ok(Claim {
-                        job: job.clone(),
+                    let claim = Claim {
+                        // As this handle sees it, whichever handle it came from.
+                        job: self.job_of(Arc::clone(&job.entry)),
                         who: who.to_owned(),
                         held,
                         results: Arc::clone(connection.results()),
-                    });
+                    };
+                    claim.notice_request();
+                    return Ok(claim);
                 }
                 Ok(Err(ClaimRefusal::NotOffered(NotOffered::StateMoved(state)))) => {
                     if state.record.not_before.is_some_and(|time| time.get() > now) {
@@ -151,6 +154,10 @@ impl JobBoard {
 
     /// Why a job is to go into the trash, and not to be tried once more.
     fn reason_to_trash(&self, job: &Job, state: &StateRecord) -> Option<String> {
+        let now = self.entry_now(&job.entry);
+        if let Some(request) = now.as_ref().and_then(|now| now.cancel_request()) {
+            return Some(request.as_reason());
+        }
         let own = job.entry.posting.terms().max_attempts;
         let limit = own.map_or(self.0.settings.max_attempts, NonZeroU32::get);
         (state.attempts >= limit).then(|| tried_too_often(state, limit))

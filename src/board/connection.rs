@@ -19,7 +19,10 @@ use super::{
     results::Results,
 };
 use crate::{
-    cache::{Applied, Cache, EntityCache, Holder, Origin, OwnerChange, Reader, Timing, TrashWatch},
+    cache::{
+        Applied, Cache, Change, ChangeKind, EntityCache, Holder, Origin, OwnerChange, Reader,
+        Timing, TrashWatch,
+    },
     clock::Clock,
     error::{Error, ErrorKind, Result},
     protocol::keys::JobId,
@@ -234,7 +237,11 @@ fn tell_sessions(pool: &Pool, applied: &Applied<'_>) {
         at: applied.revision,
         owner: None,
     };
+    let stops = |change: &&Change| change.kind == ChangeKind::CancelRequested;
     for session in pool.all() {
+        for change in applied.changes.iter().filter(stops) {
+            session.stop(change.job());
+        }
         for (job, sighting) in &sightings {
             if let Some(stray) = session.see(*job, *sighting) {
                 let change = applied

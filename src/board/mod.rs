@@ -3,6 +3,7 @@
 mod books;
 mod builder;
 mod by_name;
+mod cancel;
 mod claim;
 mod claim_options;
 mod claiming;
@@ -19,6 +20,8 @@ mod notifier;
 mod numbers;
 mod post;
 mod posting;
+mod reading;
+mod release;
 mod results;
 mod retry;
 mod settle;
@@ -36,6 +39,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::{
     builder::JobBoardBuilder,
+    cancel::Cancelled,
     claim::Claim,
     claim_options::ClaimOptions,
     ended::Ended,
@@ -45,6 +49,7 @@ pub use self::{
     job::Job,
     notifier::{CallbackId, CallbackOutcome, Event, EventKind, EventKinds, Notification, Notifier},
     post::NewJob,
+    release::Holder,
     retry::Retry,
     trashed::TrashedJob,
 };

@@ -120,7 +120,7 @@ pub(super) fn differences(
                 if after.holder().is_some() {
                     tell(after, ChangeKind::Claimed);
                 }
-                if after.cancel_requested() {
+                if after.cancel_request().is_some() {
                     tell(after, ChangeKind::CancelRequested);
                 }
             }
@@ -155,9 +155,9 @@ fn changed(before: &Entry, after: &Entry, mut tell: impl FnMut(ChangeKind)) {
     if progress(after).is_some() && progress(before) != progress(after) {
         tell(ChangeKind::Progressed);
     }
-    match (before.cancel_requested(), after.cancel_requested()) {
-        (false, true) => tell(ChangeKind::CancelRequested),
-        (true, false) => tell(ChangeKind::CancelWithdrawn),
+    match (before.cancel_request(), after.cancel_request()) {
+        (None, Some(_)) => tell(ChangeKind::CancelRequested),
+        (Some(_), None) => tell(ChangeKind::CancelWithdrawn),
         _ => {}
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     protocol::{
+        cancel::CancelRequest,
         keys::{JobId, JobPart},
         owner::OwnerRecord,
         posting::Posting,
@@ -89,9 +90,9 @@ impl Entry {
             && state(self) == state(earlier)
     }
 
-    /// Whether somebody asked for the job to be stopped.
-    pub(crate) const fn cancel_requested(&self) -> bool {
-        self.beside.cancel
+    /// The request to stop the job, if somebody made one.
+    pub(crate) const fn cancel_request(&self) -> Option<&Arc<CancelRequest>> {
+        self.beside.cancel.as_ref()
     }
 
     /// When the job last changed hands, as its key says; else when it was posted.
@@ -132,7 +133,7 @@ pub(super) struct Beside {
     pub(super) holder: Option<Arc<Holder>>,
     pub(super) state: Result<SeenState, Broken>,
     pub(super) last_modified: Option<Result<Timestamp, Broken>>,
-    pub(super) cancel: bool,
+    pub(super) cancel: Option<Arc<CancelRequest>>,
 }
 
 impl Default for Beside {
@@ -141,7 +142,7 @@ impl Default for Beside {
             holder: None,
             state: Ok(SeenState::default()),
             last_modified: None,
-            cancel: false,
+            cancel: None,
         }
     }
 }
@@ -180,8 +181,9 @@ impl Beside {
                 why
             }
             JobPart::Cancel => {
-                self.cancel = true;
-                Ok(())
+                let (request, why) = split(CancelRequest::read(&kv.value));
+                self.cancel = Some(Arc::new(request.unwrap_or_default()));
+                why
             }
         }
     }
@@ -193,7 +195,7 @@ impl Beside {
             JobPart::Owner => self.holder = None,
             JobPart::LastModified => self.last_modified = None,
             JobPart::State => self.state = Ok(SeenState::default()),
-            JobPart::Cancel => self.cancel = false,
+            JobPart::Cancel => self.cancel = None,
         }
     }
 }

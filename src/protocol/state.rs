@@ -146,12 +146,22 @@ impl StateRecord {
         }
     }
 
-    /// The record once a claim was taken back of which nobody knew: as if it had not been made.
+    /// The record once its last claim was taken back, from outside: as if it had not been made.
     pub(crate) fn unclaimed(&self) -> Self {
         Self {
             attempts: self.attempts.saturating_sub(1),
             unsettled: self.unsettled.saturating_sub(1),
             ..self.free()
+        }
+    }
+
+    /// The record once the job was taken from its owner, whose claim was `claim`; one of TaskFlow's,
+    /// which has none, was not counted.
+    pub(crate) fn released(&self, claim: Option<Uuid>) -> Self {
+        if claim.is_some() && claim == self.claim {
+            self.unclaimed()
+        } else {
+            self.free()
         }
     }
 
@@ -290,6 +300,20 @@ mod tests {
         let after = before.claimed(Uuid::nil(), "w").returned(&before);
         assert_eq!((after.attempts, after.unsettled), (4, 1));
         assert_eq!(after.last_owner.as_deref(), Some("w"));
+    }
+
+    #[test]
+    fn release_takes_back_a_claim_that_was_counted_and_no_other() {
+        let (claim, other) = (Uuid::from_u128(5), Uuid::from_u128(6));
+        let before = record(r#"{"attempts":4,"unsettled":1}"#);
+        let held = before.claimed(claim, "w");
+        let released = held.released(Some(claim));
+        assert_eq!((released.attempts, released.unsettled), (4, 1));
+        for uncounted in [None, Some(other)] {
+            let released = held.released(uncounted);
+            assert_eq!((released.attempts, released.unsettled), (5, 2));
+            assert_eq!(released.claim, None);
+        }
     }
 
     #[test]

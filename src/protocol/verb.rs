@@ -72,6 +72,10 @@ pub(crate) enum Settled<O> {
     CannotTell,
 }
 
+/// What a verb compares is not as it was read (any more): it is to be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved;
+
 /// An answer that does not have the shape of its question. Never seen from etcd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the answer of etcd does not have the shape of the question")]

@@ -89,7 +89,7 @@ struct Pending {
 enum Standing {
     Held {
         hold: Hold,
-        lost: CancellationToken,
+        signals: Signals,
         /// The job's state if the claim is given back as if it had not been made.
         back: Box<StateRecord>,
         /// A verb that can end it is under way: its answer tells why the owner key ended.
@@ -101,6 +101,15 @@ enum Standing {
     },
     /// It was settled, and the view has not been seen to show that.
     Settled { token: Revision },
+}
+
+/// What the holder of a claim is told.
+#[derive(Clone, Debug)]
+pub(super) struct Signals {
+    /// Fires when the job is no longer held.
+    pub(super) lost: CancellationToken,
+    /// Fires when work on the job is to stop: with the claim, or as somebody asks for it.
+    pub(super) stop: CancellationToken,
 }
 
 impl Claims {
@@ -147,8 +156,10 @@ impl Claims {
 
     /// Enters a claim that was made, and gives what fires when it is lost. If its owner key has
     /// been seen to end already, it is born lost. `back` is the job's state if it is given back.
-    pub(super) fn hold(&self, hold: Hold, back: StateRecord) -> CancellationToken {
+    pub(super) fn hold(&self, hold: Hold, back: StateRecord) -> Signals {
         let lost = self.lost.child_token();
+        let stop = lost.child_token();
+        let signals = Signals { lost, stop };
         let over = {
             let mut rows = self.lock();
             let row = rows.entry(hold.job).or_default();
@@ -157,12 +168,11 @@ impl Claims {
                 None => (Revision::ZERO, Stake::default()),
             };
             if hold.token <= ended {
-                Some(lost.clone())
+                Some(signals.lost.clone())
             } else {
-                let lost = lost.clone();
                 let held = Standing::Held {
                     hold,
-                    lost,
+                    signals: signals.clone(),
                     back: back.into(),
                     settling: false,
                     gone: false,
@@ -172,7 +182,16 @@ impl Claims {
             }
         };
         fire(over);
-        lost
+        signals
+    }
+
+    /// Tells the holder of a job, if it is held, that work on it is to stop.
+    pub(super) fn stop(&self, job: JobId) {
+        let stop = match self.lock().get(&job).and_then(|row| row.standing.as_ref()) {
+            Some(Standing::Held { signals, .. }) => Some(signals.stop.clone()),
+            None | Some(Standing::Settled { .. }) => None,
+        };
+        fire(stop);
     }
 
     /// Notes that a verb that can end a claim is under way.
@@ -239,7 +258,7 @@ impl Claims {
         let (held, over): (Vec<_>, Vec<_>) = {
             let rows = self.lock();
             let held = rows.values().filter_map(|row| match &row.standing {
-                Some(Standing::Held { hold, lost, .. }) => Some((*hold, lost.clone())),
+                Some(Standing::Held { hold, signals, .. }) => Some((*hold, signals.lost.clone())),
                 None | Some(Standing::Settled { .. }) => None,
             });
             held.unzip()
@@ -342,7 +361,7 @@ impl Row {
 impl Standing {
     fn into_lost(self) -> Option<CancellationToken> {
         match self {
-            Self::Held { lost, .. } => Some(lost),
+            Self::Held { signals, .. } => Some(signals.lost),
             Self::Settled { .. } => None,
         }
     }
@@ -392,7 +411,7 @@ mod tests {
             token,
             claim: Some(CLAIM),
         };
-        claims.hold(hold, StateRecord::default())
+        claims.hold(hold, StateRecord::default()).lost
     }
 
     fn nobody(at: u64) -> Sighting {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Session, WriteError,
     backoff::Backoff,
-    claims::{Claims, Sighting, Stray, Turn},
+    claims::{Claims, Sighting, Signals, Stray, Turn},
     own::Stake,
 };
 use crate::{
@@ -36,7 +36,7 @@ use crate::{
 pub(crate) struct Held {
     session: Arc<Session>,
     hold: Hold,
-    lost: CancellationToken,
+    signals: Signals,
     state: StateRecord,
 }
 
@@ -116,12 +116,12 @@ impl Session {
                 },
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            let lost = pending.claims.hold(hold, back);
+            let signals = pending.claims.hold(hold, back);
             // If nobody listens any more, the job goes back as the answer is dropped.
             Ok(Ok(Held {
                 session,
                 hold,
-                lost,
+                signals,
                 state,
             }))
         };
@@ -190,6 +190,11 @@ impl Session {
     /// belongs to no claim: it is to be [given back](Self::give_back_stray).
     pub(crate) fn see(&self, job: JobId, sighting: Sighting) -> Option<Stray> {
         self.claims.see(job, sighting)
+    }
+
+    /// Tells the holder of a job, if this session holds it, that work on it is to stop.
+    pub(crate) fn stop(&self, job: JobId) {
+        self.claims.stop(job);
     }
 
     /// Gives back an owner key of this session that belongs to no claim. `state` is the job's, where
@@ -285,18 +290,23 @@ impl Held {
 
     /// Fires when the job is no longer held.
     pub(crate) const fn lost(&self) -> &CancellationToken {
-        &self.lost
+        &self.signals.lost
+    }
+
+    /// Fires when work on the job is to stop: with the claim, or as somebody asks for it.
+    pub(crate) const fn stop(&self) -> &CancellationToken {
+        &self.signals.stop
     }
 
     /// Whether the job is held, for all that is known.
     pub(crate) fn is_held(&self) -> bool {
-        !self.lost.is_cancelled() && self.session.is_trusted()
+        !self.signals.lost.is_cancelled() && self.session.is_trusted()
     }
 
     /// How long the job is held from now on without another word of the store, for all that is
     /// known; zero if it is not.
     pub(crate) fn expires_in(&self) -> Duration {
-        if self.lost.is_cancelled() {
+        if self.signals.lost.is_cancelled() {
             return Duration::ZERO;
         }
         let until = self.session.trusted_until();
@@ -307,14 +317,14 @@ impl Held {
 
     /// Asks the store for a fresh word that the session lives, until `deadline`. Cancel safe.
     pub(crate) async fn renew(&self, deadline: Instant) -> Result<Result<(), NotHeld>, WriteError> {
-        let renewed = if self.lost.is_cancelled() {
+        let renewed = if self.signals.lost.is_cancelled() {
             Err(WriteError::Lost)
         } else {
             self.session.renew(deadline).await
         };
         match renewed {
             // The claim can have ended meanwhile, and its session not.
-            Ok(()) if !self.lost.is_cancelled() => Ok(Ok(())),
+            Ok(()) if !self.signals.lost.is_cancelled() => Ok(Ok(())),
             Ok(()) | Err(WriteError::Lost) => Ok(Err(NotHeld::default())),
             Err(error) => Err(error),
         }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     board::{Job, JobBoard, TrashedJob},
     cache::{Change, ChangeKind},
-    protocol::progress::Progress,
+    protocol::{cancel::CancelRequest, progress::Progress},
     store::Revision,
 };
 
@@ -29,6 +29,7 @@ impl Notification {
             Event::Claimed { .. } => EventKind::Claimed,
             Event::Released { .. } => EventKind::Released,
             Event::Progress { .. } => EventKind::Progress,
+            Event::CancelRequested { .. } => EventKind::CancelRequested,
             Event::Trashed(_) => EventKind::Trashed,
             Event::Unreadable(_) => EventKind::Unreadable,
             Event::Lagged { .. } => EventKind::Lagged,
@@ -43,6 +44,7 @@ impl Notification {
             | Event::Claimed { job, .. }
             | Event::Released { job, .. }
             | Event::Progress { job, .. }
+            | Event::CancelRequested { job, .. }
             | Event::Unreadable(job) => Some(job),
             Event::Trashed(_) | Event::Lagged { .. } => None,
         }
@@ -90,10 +92,13 @@ impl Notification {
                 job: job(),
                 progress: state()?.progress.clone()?,
             },
-            ChangeKind::Rewritten
-            | ChangeKind::StateChanged
-            | ChangeKind::CancelRequested
-            | ChangeKind::CancelWithdrawn => return None,
+            ChangeKind::CancelRequested => Event::CancelRequested {
+                job: job(),
+                request: CancelRequest::clone(change.entry.cancel_request()?),
+            },
+            ChangeKind::Rewritten | ChangeKind::StateChanged | ChangeKind::CancelWithdrawn => {
+                return None;
+            }
         };
         let revision = change.revision;
         Some(Self { revision, event })
@@ -132,6 +137,13 @@ pub enum Event {
         /// How far.
         progress: Progress,
     },
+    /// Somebody [asked](crate::JobBoard::cancel) the owner of a job to stop.
+    CancelRequested {
+        /// The job.
+        job: Job,
+        /// By whom, and why.
+        request: CancelRequest,
+    },
     /// A job came into the trash. Told by a watch of its own: its [`Removal`](Self::Removal) can
     /// come before or after.
     Trashed(TrashedJob),
@@ -160,6 +172,8 @@ pub enum EventKind {
     Released,
     /// [`Event::Progress`].
     Progress,
+    /// [`Event::CancelRequested`].
+    CancelRequested,
     /// [`Event::Trashed`].
     Trashed,
     /// [`Event::Unreadable`].
@@ -177,6 +191,7 @@ impl EventKind {
             Self::Claimed => "CLAIMED",
             Self::Released => "RELEASED",
             Self::Progress => "PROGRESS",
+            Self::CancelRequested => "CANCEL_REQUESTED",
             Self::Trashed => "TRASHED",
             Self::Unreadable => "UNREADABLE",
             Self::Lagged => "LAGGED",

@@ -353,7 +353,7 @@ fn list_names_every_owner_and_every_owner_that_is_gone() {
 #[test]
 fn list_in_pages_is_the_same_wherever_a_page_ends() {
     let kvs = [
-        kv(keys().job(job(1), JobPart::Cancel), "", 3, 3),
+        kv(keys().job(job(1), JobPart::Cancel), "{}", 3, 3),
         kv(keys().job(job(1), JobPart::Data), posting(1, "LOW"), 1, 1),
         kv(keys().job(job(1), JobPart::Owner), "?", 2, 2),
     ];
@@ -362,7 +362,7 @@ fn list_in_pages_is_the_same_wherever_a_page_ends() {
         index.load(&kvs[..cut]);
         index.load(&kvs[cut..]);
         let entry = index.get(job(1)).unwrap();
-        assert!(entry.cancel_requested() && entry.holder().is_some());
+        assert!(entry.cancel_request().is_some() && entry.holder().is_some());
         assert_eq!(index.take_fresh_unreadable().0.len(), 1, "the owner alone");
         assert_eq!(index.unreadable_total(), 1);
     }
