@@ -14,7 +14,8 @@ use chrono::{DateTime, Utc};
 use jobboard::{
     Backoff, Claim, Ended, ErrorKind, Job, JobBoard, JobState, NewJob, Retry,
     clock::Clock,
-    store::{Key, Store, StoreExt},
+    random::Random,
+    store::{Key, Memory, Store, StoreExt},
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
@@ -416,4 +417,40 @@ async fn job_that_nobody_holds_is_trashed_and_a_held_one_is_not(store: Arc<dyn S
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     board.close().await;
     other.close().await;
+}
+
+#[tokio::test]
+async fn backoff_grows_with_each_try() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let board = JobBoard::builder("images").store(Arc::clone(&store));
+    let hours = |number| Duration::from_hours(number);
+    let board = board.backoff(Backoff::new(hours(1), hours(100)));
+    let board = board.random(Random::seeded(1)).connect().await.unwrap();
+    let job = board
+        .post(NewJob::new("a").max_attempts(100))
+        .await
+        .unwrap();
+    let mut longest = Duration::ZERO;
+    for attempt in 1..=20 {
+        let claim = board.claim(&job, "one").await.unwrap();
+        claim.abandon_with(Retry::backoff()).await.unwrap();
+        let delay = state(&store, &job).await["delay_ms"].as_u64().unwrap();
+        let delay = Duration::from_millis(delay);
+        assert!(delay <= hours(1) * 2_u32.pow(attempt - 1));
+        longest = longest.max(delay);
+    }
+    assert!((hours(50)..=hours(100)).contains(&longest), "{longest:?}");
+    // After the second try it is up to twice as long as after the first.
+    let mut twice = Duration::ZERO;
+    for number in 0..20 {
+        let job = board.post(NewJob::new(number.to_string())).await.unwrap();
+        for _ in 0..2 {
+            let claim = board.claim(&job, "one").await.unwrap();
+            claim.abandon_with(Retry::backoff()).await.unwrap();
+        }
+        let delay = state(&store, &job).await["delay_ms"].as_u64().unwrap();
+        twice = twice.max(Duration::from_millis(delay));
+    }
+    assert!((hours(1)..=hours(2)).contains(&twice), "{twice:?}");
+    board.close().await;
 }

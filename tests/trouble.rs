@@ -655,3 +655,26 @@ async fn last_result_on_a_lease_is_kept_for_its_retention_too() {
     sleep(12 * SECOND).await;
     assert_eq!(job.wait(None).await.unwrap(), Ended::Consumed(None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn job_whose_state_moved_since_it_was_seen_is_trashed_all_the_same() {
+    let (store, board) = setup().await;
+    store.set(Trouble::MuteWatches);
+    let late = JobBoard::builder("board").store(store.clone());
+    let late = late.connect().await.unwrap();
+    let job = late.jobs().next().unwrap();
+    board
+        .claim(&job, "one")
+        .await
+        .unwrap()
+        .abandon()
+        .await
+        .unwrap();
+    assert_eq!(job.attempts(), 0);
+    late.trash_unclaimed(&job, "operator", "broken")
+        .await
+        .unwrap();
+    assert_eq!(jobs(&board).await.len(), 1);
+    let posted = late.post(NewJob::new("unseen")).await.unwrap();
+    assert_eq!(posted.state(), JobState::Unclaimed);
+}

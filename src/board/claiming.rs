@@ -183,3 +183,32 @@ fn refused(doing: String, refusal: ClaimRefusal) -> Error {
         ClaimRefusal::Released => Error::new(ErrorKind::Lost, doing, "it was released by force"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn state(json: &serde_json::Value) -> StateRecord {
+        StateRecord::read(json.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn reason_tells_how_the_last_try_ended_within_the_limit_of_a_reason() {
+        let failed = state(&json!({"attempts": 3, "last_owner": "w", "reason": "no disk"}));
+        assert_eq!(
+            tried_too_often(&failed, 3),
+            "tried 3 times, the limit is 3; w gave it back at last: no disk"
+        );
+        let died = state(&json!({"attempts": 3, "unsettled": 1, "last_owner": "w"}));
+        assert_eq!(
+            tried_too_often(&died, 2),
+            "tried 3 times, the limit is 2; w died with it at last"
+        );
+        let long = "ä".repeat(MAX_REASON / 2);
+        let long = state(&json!({"attempts": 3, "last_owner": "w", "reason": long}));
+        let reason = tried_too_often(&long, 3);
+        assert!((MAX_REASON - 1..=MAX_REASON).contains(&reason.len()));
+    }
+}
