@@ -38,24 +38,29 @@ impl Results {
         }
     }
 
-    /// A lease that lives for at least the retention after any `deadline` of a call that begins now.
-    pub(super) async fn lease(&self, deadline: Instant) -> Result<LeaseId, WriteError> {
+    /// A lease that lives for at least the retention after the `deadline` of a call that begins now.
+    /// Another than that which the store `refused`, as it knows nothing of it any more.
+    pub(super) async fn lease(
+        &self,
+        refused: Option<LeaseId>,
+        deadline: Instant,
+    ) -> Result<LeaseId, WriteError> {
         let late = |_| WriteError::Unreached("no lease for the result came in time".to_owned());
         let term = self.parts.settings.retention.min(LONGEST_TERM);
+        let serves =
+            move |lease: &Lease| lease.sent_at.elapsed() < term && refused != Some(lease.id);
         let newest = timeout_at(deadline, self.newest.lock()).await;
-        if let Some(lease) = newest.map_err(late)?.filter(|newest| serves(newest, term)) {
+        if let Some(lease) = newest.map_err(late)?.filter(serves) {
             return Ok(lease.id);
         }
         let (parts, newest) = (self.parts.clone(), Arc::clone(&self.newest));
         let granting = self.tasks.spawn(async move {
             let mut newest = newest.lock().await;
-            match *newest {
-                Some(lease) if serves(&lease, term) => Ok(lease.id),
-                _ => {
-                    let granted = grant(&parts, term, deadline).await?;
-                    Ok(newest.insert(granted).id)
-                }
+            if let Some(lease) = newest.filter(serves) {
+                return Ok(lease.id);
             }
+            let granted = grant(&parts, term, deadline).await?;
+            Ok(newest.insert(granted).id)
         });
         let ended = |_| WriteError::Unreached("the board is closed".to_owned());
         timeout_at(deadline, granting)
@@ -63,18 +68,6 @@ impl Results {
             .map_err(late)?
             .map_err(ended)?
     }
-
-    /// Takes no further result onto `lease`, of which the store knows nothing any more.
-    pub(super) async fn forget(&self, lease: LeaseId) {
-        self.newest
-            .lock()
-            .await
-            .take_if(|newest| newest.id == lease);
-    }
-}
-
-fn serves(lease: &Lease, term: Duration) -> bool {
-    lease.sent_at.elapsed() < term
 }
 
 /// Grants a lease, however often that must be tried until `deadline`. One whose answer was lost ends

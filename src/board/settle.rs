@@ -71,9 +71,11 @@ pub(super) async fn consume_with(
         by,
     };
     let record = DoneRecord::new(&done).map_err(|why| invalid(why.to_string()))?;
-    let mut refused = false;
+    let mut refused = None;
     loop {
-        let lease = session.lost().run_until_cancelled(on.lease(deadline));
+        let lease = session
+            .lost()
+            .run_until_cancelled(on.lease(refused, deadline));
         let lease = match lease.await.unwrap_or(Err(WriteError::NotSent)) {
             Ok(lease) => lease,
             Err(error) => return Err(failure::of_settle(doing(), &hold, error)),
@@ -85,10 +87,9 @@ pub(super) async fn consume_with(
         match session.settle(&hold, verb, deadline).await {
             // Somebody revoked it, or the store knows nothing of it since it was restored.
             Err(WriteError::Refused(error))
-                if error.kind() == store::ErrorKind::LeaseNotFound && !refused =>
+                if error.kind() == store::ErrorKind::LeaseNotFound && refused.is_none() =>
             {
-                refused = true;
-                on.forget(lease).await;
+                refused = Some(lease);
             }
             outcome => return settled(doing(), &hold, outcome),
         }

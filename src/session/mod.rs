@@ -1,7 +1,8 @@
 //! A session: a process's life on one board, and how it writes.
 //!
 //! # What a session is
-//! A lease that is kept alive at a third of its time to live, and a *guard*: a key on that lease.
+//! A lease that is kept alive at a third of its time to live (or by hand, where the session is a
+//! claim's own and its owner wants so), and a *guard*: a key on that lease.
 //! Every write compares the guard ([`crate::protocol::envelope`]), so a session whose lease is gone
 //! writes nothing at all, whatever is still under way.
 //!

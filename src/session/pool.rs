@@ -92,14 +92,21 @@ impl Pool {
             return Err(WriteError::NotSent);
         }
         let place = Place::own(Session::open(&self.parts, terms, deadline).await?);
-        let mut sessions = self.lock();
-        if sessions.closed {
-            return Err(WriteError::NotSent);
+        if self.take_in(place.session()) {
+            return Ok(place);
         }
+        place.session().close(deadline).await;
+        Err(WriteError::NotSent)
+    }
+
+    /// Takes in a session of a claim's own; false if it is too late for that.
+    fn take_in(&self, own: &Arc<Session>) -> bool {
+        let mut sessions = self.lock();
         sessions.tidy();
-        sessions.own.push(Arc::clone(place.session()));
-        drop(sessions);
-        Ok(place)
+        if !sessions.closed {
+            sessions.own.push(Arc::clone(own));
+        }
+        !sessions.closed
     }
 
     async fn session_with(
