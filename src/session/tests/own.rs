@@ -64,10 +64,16 @@ impl Stage {
     /// Waits until there is no session but the shared one, nor anything left of another.
     async fn until_it_is_alone(&self) {
         let shared = self.shared().await;
-        let lives = |session: &Arc<Session>| !session.is_over() && session.id() != shared.id();
-        while self.pool.all().iter().any(lives) {
-            tokio::task::yield_now().await;
+        let others = self.pool.all();
+        for other in others.iter().filter(|other| other.id() != shared.id()) {
+            timeout_at(deadline(), other.lost().cancelled())
+                .await
+                .expect("it lives on");
+            other.tasks.close();
+            other.tasks.wait().await;
         }
+        self.shared().await;
+        assert_eq!(self.pool.all().len(), 1);
         let all = KeyRange::prefix(Key::new("/taskflow/.sessions/jobboard/").unwrap());
         let left = self.board.store.memory.range(RangeRequest::new(all)).await;
         let is_of_another =
@@ -139,10 +145,8 @@ async fn own_session_ends_when_the_call_is_dropped() {
                 tokio::task::yield_now().await;
             }
         }
-        while stage.owner().await.is_some() {
-            tokio::task::yield_now().await;
-        }
         stage.until_it_is_alone().await;
+        assert_eq!(stage.owner().await, None);
     }
 }
 
