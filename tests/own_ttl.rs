@@ -18,7 +18,7 @@ use jobboard::{
     store::{Key, Store, StoreExt},
 };
 use serde_json::Value;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, timeout};
 
 use self::{
     gone::until_gone,
@@ -48,6 +48,11 @@ async fn post(board: &JobBoard) -> Job {
 
 async fn claim(board: &JobBoard, job: &Job, options: ClaimOptions) -> Claim {
     board.claim_with(job, "cutter", options).await.unwrap()
+}
+
+async fn until_lost(claim: &Claim) {
+    let lost = timeout(BOUND, claim.lost()).await;
+    assert!(lost.is_ok(), "it is still held");
 }
 
 /// A board whose sessions outlive every story.
@@ -87,7 +92,7 @@ async fn job_of_an_owner_that_hangs_comes_back_sooner_than_by_the_ttl_of_the_boa
     // It never renews.
     let free = board.wait_unclaimed(Some(BOUND)).await.unwrap();
     assert!(free.is_some());
-    claim.lost().await;
+    until_lost(&claim).await;
     assert_eq!(claim.renew().await.unwrap_err().kind(), ErrorKind::Lost);
     assert_eq!(claim.consume().await.unwrap_err().kind(), ErrorKind::Lost);
     let next = board.claim(&job, "another").await.unwrap();
@@ -164,7 +169,7 @@ async fn named_owner_settles_a_claim_in_a_session_of_its_own(store: Arc<dyn Stor
     let refused = other.consume(&job, "cutter").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotOwner);
     board.consume(&job, "cutter").await.unwrap();
-    claim.lost().await;
+    until_lost(&claim).await;
     until_gone(&guard, &store).await;
     board.close().await;
     other.close().await;
@@ -180,7 +185,7 @@ async fn claim_whose_lease_ends_is_lost_and_no_other(store: Arc<dyn Store>) {
         board.claim(&third, "cutter").await.unwrap(),
     ];
     end_session_of(&first, &store).await;
-    lost.lost().await;
+    until_lost(&lost).await;
     let error = lost.consume().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
     for claim in others {
@@ -197,7 +202,7 @@ async fn closed_board_frees_claims_in_their_own_sessions(store: Arc<dyn Store>) 
     let claim = claim(&board, &job, options).await;
     let guard = guard_of(&job, &store).await;
     board.close().await;
-    claim.lost().await;
+    until_lost(&claim).await;
     assert_eq!(store.get(owner_key(&job)).await.unwrap(), None);
     assert_eq!(store.get(guard).await.unwrap(), None);
 }

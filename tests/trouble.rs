@@ -39,6 +39,8 @@ enum Trouble {
     Away(Duration),
     /// Nor can it be read.
     ReadsAway(Duration),
+    /// They arrive after this time.
+    LateRequests(Duration),
     /// They are applied, and answered after this time.
     LateAnswers(Duration),
     /// A watch that is opened says nothing.
@@ -53,9 +55,20 @@ struct Troubled {
     memory: Memory,
     trouble: Arc<Mutex<Trouble>>,
     transactions: Arc<AtomicU32>,
+    /// Leases whose answers were lost.
+    grants: Arc<AtomicU32>,
 }
 
 impl Troubled {
+    fn new() -> Self {
+        Self {
+            memory: Memory::new(),
+            trouble: Arc::new(Mutex::new(Trouble::None)),
+            transactions: Arc::default(),
+            grants: Arc::default(),
+        }
+    }
+
     fn set(&self, trouble: Trouble) {
         *self.trouble.lock().unwrap() = trouble;
     }
@@ -92,6 +105,10 @@ impl Store for Troubled {
                 sleep(after).await;
                 failed(store::ErrorKind::Unavailable)
             }
+            Trouble::LateRequests(after) => {
+                sleep(after).await;
+                self.memory.txn(txn).await
+            }
             Trouble::LateAnswers(after) => {
                 let answer = self.memory.txn(txn).await;
                 sleep(after).await;
@@ -112,6 +129,7 @@ impl Store for Troubled {
         let granted = self.memory.grant(ttl).await;
         let trouble = *self.trouble.lock().unwrap();
         if let Trouble::GrantsLost = trouble {
+            self.grants.fetch_add(1, Ordering::Relaxed);
             let ambiguous = store::ErrorKind::Ambiguous;
             return Err(store::Error::new(ambiguous, "in trouble"));
         }
@@ -136,12 +154,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A board with a session that outlives every trouble of these tests, and with a number at hand for
 /// the next job.
 async fn setup() -> (Troubled, JobBoard) {
-    let (memory, trouble) = (Memory::new(), Arc::new(Mutex::new(Trouble::None)));
-    let store = Troubled {
-        memory,
-        trouble,
-        transactions: Arc::default(),
-    };
+    let store = Troubled::new();
     let board = JobBoard::builder("board")
         .store(store.clone())
         .ttl(60 * SECOND);
@@ -617,42 +630,62 @@ async fn job_is_still_held_if_there_is_no_lease_for_its_result_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn result_of_a_call_that_nobody_polls_holds_up_no_other() {
-    let (_store, board) = setup().await;
+    let (store, board) = setup().await;
     let (_, first) = held(&board).await;
     let second = jobs(&board).await.remove(1);
     let second = board.claim(&second, "owner").await.unwrap();
+    store.set(Trouble::GrantsLost);
     let mut never_polled = Box::pin(first.consume_with(json!("made")));
-    assert!(futures::poll!(&mut never_polled).is_pending());
+    while store.grants.load(Ordering::Relaxed) == 0 {
+        assert!(futures::poll!(&mut never_polled).is_pending());
+        tokio::task::yield_now().await;
+    }
+    store.set(Trouble::None);
     let consumed = timeout(SECOND, second.consume_with(json!("made"))).await;
     consumed.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
+async fn owner_learns_at_once_that_its_job_is_lost_while_it_waits_for_a_lease() {
+    let (store, board) = setup().await;
+    let (job, claim) = held(&board).await;
+    store.set(Trouble::GrantsLost);
+    let owner = Key::new(format!("/taskflow/jobs/board/job{}.lock", job.id())).unwrap();
+    let consuming = timeout(SECOND, claim.consume_with(json!("made")));
+    let (consumed, deleted) = tokio::join!(consuming, store.memory.delete(owner.into()));
+    deleted.unwrap();
+    let error = consumed.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn last_result_on_a_lease_is_kept_for_its_retention_too() {
-    let store = Memory::new();
+    let store = Troubled::new();
     let board = JobBoard::builder("board").store(store.clone());
     let board = board.retention(30 * SECOND).connect().await.unwrap();
-    let lease_of_next = async || {
+    // Consumes a job with a result, and gives the lease of that; the requests take so long.
+    let consume = async |late: Duration| {
         board.post(NewJob::new("next")).await.unwrap();
         let (job, claim) = held(&board).await;
+        store.set(Trouble::LateRequests(late));
         claim.consume_with(json!("made")).await.unwrap();
+        store.set(Trouble::None);
         let done = Key::new(format!("/taskflow/.done/board/job{}", job.id())).unwrap();
         let lease = store.get(done).await.unwrap().unwrap().lease;
         (job, lease)
     };
-    let (_, first) = lease_of_next().await;
+    let (_, first) = consume(Duration::ZERO).await;
     sleep(29 * SECOND).await;
-    let (job, last) = lease_of_next().await;
+    // Asked for in time, and about as late as a call can be.
+    let (job, last) = consume(9 * SECOND).await;
     assert_eq!(first, last);
-    sleep(2 * SECOND).await;
-    let (_, another) = lease_of_next().await;
+    let (_, another) = consume(Duration::ZERO).await;
     assert_ne!(last, another);
 
-    sleep(28 * SECOND).await;
+    sleep(29 * SECOND).await;
     let made = Ended::Consumed(Some(json!("made")));
     assert_eq!(job.wait(None).await.unwrap(), made);
-    // What a lease lives longer is the time that a call can take.
-    sleep(12 * SECOND).await;
+    sleep(4 * SECOND).await;
     assert_eq!(job.wait(None).await.unwrap(), Ended::Consumed(None));
 }
 

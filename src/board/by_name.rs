@@ -59,6 +59,7 @@ impl JobBoard {
             by: who,
             result: &result,
             on: &found.results,
+            lost: found.session.lost(),
         };
         settle::consume_with(&found.session, found.hold, &to_keep, deadline).await
     }

@@ -164,6 +164,7 @@ impl Claim {
             by: &self.who,
             result: &result,
             on: &self.results,
+            lost: self.held.lost(),
         };
         settle::consume_with(
             self.held.session(),

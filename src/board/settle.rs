@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, value::to_raw_value};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Job, failure, results::Results};
 use crate::{
@@ -45,6 +46,8 @@ pub(super) struct ToKeep<'a> {
     pub(super) by: &'a str,
     pub(super) result: &'a Value,
     pub(super) on: &'a Results,
+    /// Fires when there is no use in it any more.
+    pub(super) lost: &'a CancellationToken,
 }
 
 /// Consumes a job, and keeps its result.
@@ -59,6 +62,7 @@ pub(super) async fn consume_with(
         by,
         result,
         on,
+        lost,
     } = *to_keep;
     let doing = || format!("consume job {}", hold.job);
     let invalid = |why: String| Error::new(ErrorKind::Invalid, doing(), why);
@@ -73,12 +77,13 @@ pub(super) async fn consume_with(
     let record = DoneRecord::new(&done).map_err(|why| invalid(why.to_string()))?;
     let mut refused = None;
     loop {
-        let lease = session
-            .lost()
-            .run_until_cancelled(on.lease(refused, deadline));
-        let lease = match lease.await.unwrap_or(Err(WriteError::NotSent)) {
-            Ok(lease) => lease,
-            Err(error) => return Err(failure::of_settle(doing(), &hold, error)),
+        let lease = match lost.run_until_cancelled(on.lease(refused, deadline)).await {
+            Some(Ok(lease)) => lease,
+            Some(Err(error)) => return settled(doing(), &hold, Err(error)),
+            None if hold.claim.is_some() => {
+                return settled(doing(), &hold, Ok(Err(NotHeld::default())));
+            }
+            None => return settled(doing(), &hold, Err(WriteError::NotSent)),
         };
         let record = record.clone();
         let verb = |keys: &Keyspace, guard: &Guard| {

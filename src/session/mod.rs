@@ -235,11 +235,9 @@ impl Session {
     }
 
     /// Asks the store for a fresh word: that the lease lives for its whole time from now on, whoever
-    /// keeps it alive besides. Waits for that until `deadline`. Cancel safe.
-    pub(crate) async fn renew(&self, deadline: Instant) -> Result<(), WriteError> {
-        if self.life.loss().is_some() {
-            return Err(WriteError::Lost);
-        }
+    /// keeps it alive besides. Not to be asked for a session that is lost. Waits for that until
+    /// `deadline`. Cancel safe.
+    pub(super) async fn renew(&self, deadline: Instant) -> Result<(), WriteError> {
         let every = Settings::keep_alive_every(self.lease.ttl).min(RENEWAL_TRY);
         let asked = self.store.keep_alive(&self.lease, every);
         match timeout_at(deadline, self.life.renew(asked)).await {
