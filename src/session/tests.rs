@@ -1,6 +1,7 @@
 //! A session on a store in memory whose answers can get lost, on paused time.
 
 mod own;
+mod released;
 mod saving;
 mod unheld;
 mod unique;
@@ -44,6 +45,10 @@ enum Fault {
     Late,
     /// It arrives after a second, and is answered.
     Slow,
+    /// It never arrives, and nobody says so for a second.
+    Stalled,
+    /// It is applied, and its answer is lost after a second.
+    Unheard,
 }
 
 /// A store in memory with faults.
@@ -81,6 +86,11 @@ impl Store for Faulty {
                 return self.memory.txn(txn).await;
             }
             Some(Fault::Late) => *self.late.lock().unwrap() = Some(txn),
+            Some(Fault::Stalled) => tokio::time::sleep(Duration::from_secs(1)).await,
+            Some(Fault::Unheard) => {
+                self.memory.txn(txn).await?;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
         }
         Err(Error::new(ErrorKind::Ambiguous, "no answer came"))
     }
