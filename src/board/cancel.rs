@@ -118,3 +118,6 @@ impl Claim {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
