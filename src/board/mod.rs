@@ -24,6 +24,7 @@ mod reading;
 mod release;
 mod results;
 mod retry;
+mod review;
 mod settle;
 mod trashed;
 mod unique;
@@ -51,6 +52,7 @@ pub use self::{
     post::NewJob,
     release::Holder,
     retry::Retry,
+    review::{TrashList, TrashReview},
     trashed::TrashedJob,
 };
 use self::{claiming::AT_ONCE, connection::Connection, notifier::Hub};

@@ -1,25 +1,34 @@
 //! A job in the trash, as who reviews it sees it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
     cache::Trashed,
-    protocol::{keys::JobId, priority::JobPriority, time::Timestamp, trashed::TrashRecord},
+    error::{Error, ErrorKind, Result},
+    protocol::{
+        keys::JobId,
+        priority::JobPriority,
+        record,
+        time::Timestamp,
+        trashed::{Place, TrashRecord},
+    },
     store::Revision,
 };
 
-/// A job in the trash: broken, and kept aside for review.
+/// A job in the trash: broken, and kept aside for [review](super::TrashReview).
 ///
 /// It is shown with its name, priority and uuid, never with its details: they can carry secrets.
 #[derive(Clone)]
 pub struct TrashedJob {
     id: JobId,
     at: Revision,
-    record: Arc<TrashRecord>,
+    pub(super) place: Place,
+    pub(super) record: Arc<TrashRecord>,
 }
 
 impl TrashedJob {
@@ -27,6 +36,7 @@ impl TrashedJob {
         Self {
             id: trashed.job,
             at: trashed.at,
+            place: trashed.place.clone(),
             record: Arc::clone(&trashed.record),
         }
     }
@@ -54,6 +64,44 @@ impl TrashedJob {
     /// What the job is about: a JSON object, read anew by each call.
     pub fn details(&self) -> Map<String, Value> {
         self.record.posting.details()
+    }
+
+    /// The details as a type of yours.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if they do not have that form. The message tells where, not
+    /// what they say.
+    pub fn details_as<T: DeserializeOwned>(&self) -> Result<T> {
+        record::read(self.record.posting.details_json()).map_err(|why| {
+            let doing = format!("read the details of trashed job {}", self.id);
+            Error::new(ErrorKind::Corrupt, doing, why.to_string())
+        })
+    }
+
+    /// The name of the logbook that the job refers to, if it does.
+    pub fn book_name(&self) -> Option<&str> {
+        self.record.posting.book().map(|book| book.name.as_str())
+    }
+
+    /// The uuid of the logbook that the job refers to, if it does.
+    pub fn book_uuid(&self) -> Option<Uuid> {
+        self.record.posting.book().map(|book| book.uuid)
+    }
+
+    /// The unique key that the job held, if it did, and takes again when it is restored.
+    pub fn unique_key(&self) -> Option<&str> {
+        self.record.posting.terms().unique.as_deref()
+    }
+
+    /// How often the job was to be tried, if its poster said so.
+    pub fn max_attempts(&self) -> Option<u32> {
+        let terms = self.record.posting.terms();
+        terms.max_attempts.map(NonZeroU32::get)
+    }
+
+    /// When the job was posted, if the posting says so, by the poster's clock.
+    pub fn created_on(&self) -> Option<DateTime<Utc>> {
+        self.record.posting.created_on()
     }
 
     /// Why the job was trashed, if a reason was given.

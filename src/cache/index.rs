@@ -21,7 +21,10 @@ use super::{
     unreadable::{Register, Unreadable},
 };
 use crate::{
-    protocol::keys::{BoardKey, JobId, JobPart, Keyspace},
+    protocol::{
+        keys::{BoardKey, JobId, JobPart, Keyspace},
+        record,
+    },
     store::{Event, Key, KeyValue, Revision},
 };
 
@@ -204,8 +207,8 @@ impl Index {
                 Some(BoardKey::Barrier) => continue,
                 Some(BoardKey::Foreign(..)) | None => {
                     if kv.is_some() {
-                        self.unreadable
-                            .add(key, revision, "it is no key of a board");
+                        let why = record::Unreadable::new("it is no key of a board");
+                        self.unreadable.add(key, revision, &why);
                     }
                     continue;
                 }
@@ -215,7 +218,7 @@ impl Index {
                 .or_insert_with(|| Touched::new(self.jobs.get(&job)));
             touched.revision = revision;
             if let Err(why) = touched.take(part, kv) {
-                self.unreadable.add(key, revision, why.to_string());
+                self.unreadable.add(key, revision, &why);
             }
         }
         touched
@@ -304,8 +307,9 @@ impl Index {
         match (orphan(before), orphan(after)) {
             (false, true) => {
                 let why = "other keys of the job are there, its posting is not";
+                let why = record::Unreadable::new(why);
                 let posting = self.keys.job(job, JobPart::Data);
-                self.unreadable.add(&posting, revision, why);
+                self.unreadable.add(&posting, revision, &why);
             }
             (true, false) if after.is_none() => {
                 self.unreadable.remove(&self.keys.job(job, JobPart::Data));

@@ -129,7 +129,7 @@ impl Roll {
             Some(Ok(registered)) => {
                 self.present.insert(key.clone(), registered);
             }
-            Some(Err(why)) => self.unreadable.add(key, at, why.to_string()),
+            Some(Err(why)) => self.unreadable.add(key, at, &why),
             None => {}
         }
         before

@@ -6,7 +6,8 @@ use super::{change::Origin, feed::Sink, upkeep::Upkeep};
 use crate::{
     protocol::{
         keys::{JobId, Keyspace},
-        trashed::TrashRecord,
+        record::Unreadable,
+        trashed::{Place, TrashRecord},
     },
     random::Random,
     store::{Event, KeyValue, Revision, Store},
@@ -18,7 +19,23 @@ pub(crate) struct Trashed {
     pub(crate) job: JobId,
     /// The revision at which it came there.
     pub(crate) at: Revision,
+    pub(crate) place: Place,
     pub(crate) record: Arc<TrashRecord>,
+}
+
+impl Trashed {
+    /// Reads what lies in a place of `job`.
+    ///
+    /// # Errors
+    /// What is wrong with the record.
+    pub(crate) fn read(job: JobId, kv: KeyValue) -> Result<Self, Unreadable> {
+        Ok(Self {
+            job,
+            at: kv.create_revision,
+            place: Place::of(&kv),
+            record: Arc::new(TrashRecord::read(kv.value)?),
+        })
+    }
 }
 
 /// The owner of the task that follows the trash. Dropping it stops the task.
@@ -64,17 +81,10 @@ struct Told<F> {
 impl<F> Told<F> {
     fn read(&self, kv: KeyValue) -> Option<Trashed> {
         let job = self.keys.parse_trash(&kv.key)?;
-        match TrashRecord::read(kv.value) {
-            Ok(record) => Some(Trashed {
-                job,
-                at: kv.create_revision,
-                record: Arc::new(record),
-            }),
-            Err(why) => {
-                tracing::warn!(key = %kv.key, %why, "a record of the trash can not be read");
-                None
-            }
-        }
+        let key = kv.key.clone();
+        Trashed::read(job, kv)
+            .inspect_err(|why| tracing::warn!(%key, %why, "a record of the trash can not be read"))
+            .ok()
     }
 }
 

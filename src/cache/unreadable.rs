@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::store::{Key, Revision};
+use crate::{
+    protocol::record,
+    store::{Key, Revision},
+};
 
 /// How many unreadable keys are listed. Further ones are only counted until some of these go.
 pub(crate) const LISTED: usize = 1_000;
@@ -20,6 +23,21 @@ pub struct Unreadable {
     pub revision: Revision,
     /// What is wrong with it; never its content.
     pub why: String,
+    /// Whether a newer version of this library wrote it: there is nothing wrong with it then, and it is
+    /// to be left alone.
+    pub newer: bool,
+}
+
+impl Unreadable {
+    /// A key that was put at `revision`, or was seen to be missing there.
+    pub(crate) fn new(key: Key, revision: Revision, why: &record::Unreadable) -> Self {
+        Self {
+            key,
+            revision,
+            why: why.to_string(),
+            newer: why.is_newer(),
+        }
+    }
 }
 
 /// The unreadable keys of one view.
@@ -32,18 +50,14 @@ pub(super) struct Register {
 }
 
 impl Register {
-    pub(super) fn add(&mut self, key: &Key, revision: Revision, why: impl Into<String>) {
+    pub(super) fn add(&mut self, key: &Key, revision: Revision, why: &record::Unreadable) {
         self.total = self.total.saturating_add(1);
         let full = self.listed.len() >= LISTED && !self.listed.contains_key(key);
         if full || key.as_bytes().len() > LONGEST_LISTED {
             self.unlisted += 1;
             return;
         }
-        let unreadable = Unreadable {
-            key: key.clone(),
-            revision,
-            why: why.into(),
-        };
+        let unreadable = Unreadable::new(key.clone(), revision, why);
         self.fresh.insert(key.clone());
         self.listed.insert(key.clone(), unreadable);
     }
@@ -89,7 +103,10 @@ impl Register {
 
 /// Reports what [`Register::take_fresh`] gave.
 pub(super) fn warn((fresh, unlisted): (Vec<Unreadable>, u64)) {
-    for Unreadable { key, revision, why } in fresh {
+    for unreadable in fresh {
+        let Unreadable {
+            key, revision, why, ..
+        } = unreadable;
         tracing::warn!(%key, %revision, why, "a key of the board can not be read");
     }
     if unlisted > 0 {

@@ -25,11 +25,13 @@ pub(crate) mod post;
 pub(crate) mod posting;
 pub(crate) mod priority;
 pub(crate) mod progress;
+pub(crate) mod purge;
 pub(crate) mod record;
 pub(crate) mod register;
 pub(crate) mod release;
 pub(crate) mod repeatable;
 pub(crate) mod reserve;
+pub(crate) mod restore;
 pub(crate) mod state;
 #[cfg(test)]
 mod table;

@@ -26,7 +26,6 @@ impl Unreadable {
     }
 
     /// Whether a newer version of this library wrote the record: there is nothing wrong with it.
-    #[allow(dead_code, reason = "the quarantine is to ask for it")]
     pub(crate) const fn is_newer(&self) -> bool {
         self.newer
     }
@@ -86,11 +85,15 @@ pub(crate) fn write(record: &impl Serialize) -> Bytes {
         .into()
 }
 
+/// Where a posting carries what is not TaskFlow's.
+const EXTRAS: &str = "jobboard";
+
+/// An object whose values are not looked into.
+type Fields = BTreeMap<String, Box<RawValue>>;
+
 /// Rewrites a posting with `notes` added to its `"jobboard"` object; everything else, known or
 /// not, stays as it was to the letter.
 pub(crate) fn annotate(posting: &[u8], notes: &impl Serialize) -> Result<Bytes, Unreadable> {
-    const EXTRAS: &str = "jobboard";
-    type Fields = BTreeMap<String, Box<RawValue>>;
     let mut fields: Fields = read(posting)?;
     let mut extras: Fields = match fields.get(EXTRAS) {
         Some(extras) => read(extras.get().as_bytes())?,
@@ -98,6 +101,22 @@ pub(crate) fn annotate(posting: &[u8], notes: &impl Serialize) -> Result<Bytes, 
     };
     extras.extend(read::<Fields>(&write(notes))?);
     fields.insert(EXTRAS.to_owned(), to_raw_value(&extras)?);
+    Ok(write(&fields))
+}
+
+/// Rewrites a posting without the `notes` of these names in its `"jobboard"` object, and without that
+/// if nothing else is in it; everything else, known or not, stays as it was to the letter.
+pub(crate) fn without_notes(posting: &[u8], notes: &[&str]) -> Result<Bytes, Unreadable> {
+    let mut fields: Fields = read(posting)?;
+    if let Some(extras) = fields.remove(EXTRAS) {
+        let mut extras: Option<Fields> = read(extras.get().as_bytes())?;
+        if let Some(extras) = &mut extras {
+            extras.retain(|name, _| !notes.contains(&name.as_str()));
+        }
+        if let Some(extras) = extras.filter(|extras| !extras.is_empty()) {
+            fields.insert(EXTRAS.to_owned(), to_raw_value(&extras)?);
+        }
+    }
     Ok(write(&fields))
 }
 
@@ -173,6 +192,21 @@ mod tests {
     fn notes_on_a_foreign_posting_make_their_own_place() {
         let noted = annotate(b"{}", &json!({"reason": "bad"})).unwrap();
         assert_eq!(&*noted, br#"{"jobboard":{"reason":"bad"}}"#);
+    }
+
+    #[test]
+    fn notes_are_taken_out_and_nothing_else_changes() {
+        let plain = r#"{"big":123456789012345678901234567890,"jobboard":{"odd":1.50,"v":1}}"#;
+        let noted = annotate(plain.as_bytes(), &json!({"reason": "bad", "attempts": 3})).unwrap();
+        let names = ["reason", "attempts", "claim"];
+        assert_eq!(without_notes(&noted, &names).unwrap(), plain);
+        assert_eq!(without_notes(plain.as_bytes(), &names).unwrap(), plain);
+        let foreign = annotate(br#"{"a":1.50}"#, &json!({"reason": "bad"})).unwrap();
+        assert_eq!(&*without_notes(&foreign, &names).unwrap(), br#"{"a":1.50}"#);
+        for none in [&br#"{"a":1}"#[..], br#"{"a":1,"jobboard":null}"#] {
+            assert_eq!(&*without_notes(none, &names).unwrap(), br#"{"a":1}"#);
+        }
+        assert!(without_notes(br#"{"jobboard":3}"#, &names).is_err());
     }
 
     #[test]

@@ -19,7 +19,8 @@ use super::{
     verb::{Evidence, Receipt, Settled, Verb},
 };
 use crate::store::{
-    self, Key, KeyRange, LeaseId, Memory, Op, RangeRequest, Revision, Store, Txn, TxnResponse,
+    self, Header, Key, KeyRange, KeyValue, LeaseId, Memory, Op, RangeRequest, RangeResponse,
+    Revision, Store, Txn, TxnResponse,
 };
 
 pub(super) const GUARD: Revision = Revision::new(2);
@@ -310,6 +311,33 @@ impl Stage {
         let reads = &reads;
         verb.settle(&Evidence { at, reads, receipt }).unwrap()
     }
+}
+
+/// The answers to a verb's probe of single keys where these are there, each put once.
+pub(super) fn reads<V: Verb>(
+    verb: &V,
+    there: &[(&'static str, &'static [u8], Revision)],
+) -> Vec<RangeResponse> {
+    let answer = |request: RangeRequest| {
+        let kvs = there.iter().map(|&(name, value, put)| KeyValue {
+            key: key(name),
+            value: value.into(),
+            create_revision: put,
+            mod_revision: put,
+            version: 1,
+            lease: None,
+        });
+        let kvs: Vec<_> = kvs.filter(|kv| request.range.contains(&kv.key)).collect();
+        RangeResponse {
+            header: Header {
+                cluster_id: 1,
+                revision: FENCED,
+            },
+            count: kvs.len(),
+            kvs,
+        }
+    };
+    verb.probe().into_iter().map(answer).collect()
 }
 
 fn key(name: &'static str) -> Key {

@@ -10,6 +10,7 @@ use super::{
     record::{self, Unreadable},
     time::Timestamp,
 };
+use crate::store::{Compare, Key, KeyValue, RangeRequest, Revision};
 
 /// A record of the trash: the posting, and how the job came there as far as that was noted.
 /// TaskFlow notes nothing.
@@ -17,6 +18,33 @@ use super::{
 pub(crate) struct TrashRecord {
     pub(crate) posting: Posting,
     pub(crate) note: Trashing,
+}
+
+/// A place of the trash, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) key: Key,
+    /// The revision of its last put.
+    pub(crate) put: Revision,
+}
+
+impl Place {
+    pub(crate) fn of(kv: &KeyValue) -> Self {
+        Self {
+            key: kv.key.clone(),
+            put: kv.mod_revision,
+        }
+    }
+
+    /// It is still as it was read.
+    pub(super) fn stands(&self) -> Compare {
+        Compare::mod_revision(self.key.clone(), self.put)
+    }
+
+    /// Reads when it was last put.
+    pub(super) fn read(&self) -> RangeRequest {
+        RangeRequest::new(self.key.clone()).keys_only()
+    }
 }
 
 /// How a job came to be in the trash.
@@ -36,11 +64,19 @@ impl TrashRecord {
             jobboard: Option<Trashing>,
         }
 
-        let wire: Wire = record::read(&bytes)?;
+        let wire: Wire = record::read_versioned(&bytes)?;
         Ok(Self {
             posting: Posting::read(bytes)?,
             note: wire.jobboard.unwrap_or_default(),
         })
+    }
+
+    /// The record of the posting as it was before the job came into the trash.
+    ///
+    /// # Errors
+    /// If it can not be rewritten, which what was read as a posting always can.
+    pub(super) fn without_note(&self) -> Result<Bytes, Unreadable> {
+        record::without_notes(self.posting.record(), &NOTES)
     }
 }
 
@@ -84,6 +120,9 @@ impl TrashNote<'_> {
         record::read::<Trashed>(record).is_ok_and(|trashed| trashed.jobboard.claim == operation)
     }
 }
+
+/// The names of all that is noted.
+const NOTES: [&str; 5] = ["trashed_on", "trashed_by", "reason", "attempts", "claim"];
 
 /// The notes as they lie in the posting's `"jobboard"` object.
 #[derive(Serialize)]
@@ -130,6 +169,31 @@ mod tests {
         assert_eq!(trashed_by.as_deref(), Some("worker-3"));
         assert_eq!(reason.as_deref(), Some("no such file"));
         assert_eq!(attempts, Some(2));
+    }
+
+    #[test]
+    fn note_is_taken_out_again_and_nothing_else_changes() {
+        let plain = record(&json!({"v": 1, "unique": "k", "odd": 1.5})).unwrap();
+        let note = TrashNote {
+            on: DateTime::UNIX_EPOCH,
+            by: "worker-3",
+            reason: Some("no such file"),
+            attempts: 2,
+            operation: Uuid::from_u128(2),
+        };
+        let noted = TrashRecord::read(note.annotate(&plain.posting).unwrap()).unwrap();
+        assert!(noted.note.trashed_on.is_some() && noted.note.attempts == Some(2));
+        let restored: Value = record::read(&noted.without_note().unwrap()).unwrap();
+        let before: Value = record::read(plain.posting.record()).unwrap();
+        assert_eq!(restored, before);
+    }
+
+    #[test]
+    fn record_of_a_newer_layout_is_told_as_such_whatever_else_is_in_it() {
+        for note in [json!({"v": 2}), json!({"v": 2, "attempts": "several"})] {
+            assert!(record(&note).unwrap_err().is_newer(), "{note}");
+        }
+        assert!(!record(&json!({"attempts": -1})).unwrap_err().is_newer());
     }
 
     #[test]

@@ -100,9 +100,19 @@ impl Evidence<'_> {
     pub(crate) fn create_revision(&self, index: usize) -> Result<Revision, Malformed> {
         Ok(create_revision(self.key(index)?))
     }
+
+    /// The revision of the last put of the `index`-th read's key; zero if it is not there.
+    pub(crate) fn mod_revision(&self, index: usize) -> Result<Revision, Malformed> {
+        Ok(mod_revision(self.key(index)?))
+    }
 }
 
 /// The revision at which a key came to be; zero, as etcd compares it, if it is not there.
 pub(crate) fn create_revision(kv: Option<&KeyValue>) -> Revision {
     kv.map_or(Revision::ZERO, |kv| kv.create_revision)
+}
+
+/// The revision of a key's last put; zero, as etcd compares it, if it is not there.
+pub(crate) fn mod_revision(kv: Option<&KeyValue>) -> Revision {
+    kv.map_or(Revision::ZERO, |kv| kv.mod_revision)
 }

@@ -58,6 +58,18 @@ impl Read {
         deadline: Instant,
         doing: &str,
     ) -> Result<(Revision, Vec<KeyValue>)> {
+        self.picked(store, random, deadline, doing, Some).await
+    }
+
+    /// As [`at_one_revision`](Self::at_one_revision), but keeps only what `pick` makes of each key.
+    pub(crate) async fn picked<T: Send>(
+        &self,
+        store: &dyn Store,
+        random: &Random,
+        deadline: Instant,
+        doing: &str,
+        pick: impl Fn(KeyValue) -> Option<T> + Send,
+    ) -> Result<(Revision, Vec<T>)> {
         let mut backoff = Backoff::new(random.clone());
         let mut trouble = None;
         let (mut pager, mut found, mut at) = (self.pager(), Vec::new(), Revision::ZERO);
@@ -65,7 +77,7 @@ impl Read {
             match timeout_at(deadline, pager.next(store)).await {
                 Ok(Ok(Some(page))) => {
                     at = page.at;
-                    found.extend(page.kvs);
+                    found.extend(page.kvs.into_iter().filter_map(&pick));
                     backoff.succeed();
                     continue;
                 }

@@ -2,6 +2,7 @@
 
 mod own;
 mod released;
+mod review;
 mod saving;
 mod unheld;
 mod unique;

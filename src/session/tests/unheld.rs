@@ -3,7 +3,6 @@
 use super::*;
 use crate::protocol::{
     cancel::{CancelRequest, RequestCancel},
-    release::{Release, ReleaseOf},
     trash_unclaimed::TrashUnclaimed,
 };
 
@@ -29,36 +28,6 @@ async fn job_that_nobody_holds_is_trashed_once_whatever_becomes_of_the_answer() 
         let trash = board.store.memory.get(place).await.unwrap();
         assert_eq!(trash.unwrap().version, 1, "{fault:?}");
         assert_eq!(board.part(JobPart::Data).await, None, "{fault:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn job_is_released_once_whatever_becomes_of_the_answer() {
-    for fault in FAULTS {
-        let board = setup().await;
-        let held = board.held().await;
-        let owner = board.part(JobPart::Owner).await.unwrap();
-        let mark = OwnerRecord::read(&owner.value).unwrap().mark.unwrap();
-        let seen = board.part(JobPart::State).await.unwrap().mod_revision;
-        let of = ReleaseOf {
-            job: board.job,
-            token: held.hold().token,
-            session: owner.lease.map(|lease| (mark, lease)),
-            seen,
-            next: Some(board.state().await.released(Some(mark.claim)).write()),
-        };
-        board.fault(fault);
-        let releasing = board
-            .session
-            .write(Release::new(&board.keys, of), deadline());
-        releasing.await.unwrap().unwrap();
-        assert_eq!(board.part(JobPart::Owner).await, None, "{fault:?}");
-        assert_eq!(board.state().await.attempts, 0, "{fault:?}");
-        let mark = board.keys.released(board.session.id(), board.job);
-        let mark = board.store.memory.get(mark).await.unwrap().unwrap();
-        assert_eq!((mark.version, mark.lease), (1, owner.lease), "{fault:?}");
-        board.consume(&held).await.unwrap_err();
-        assert!(board.part(JobPart::Data).await.is_some(), "{fault:?}");
     }
 }
 
