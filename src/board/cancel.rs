@@ -32,9 +32,9 @@ impl JobBoard {
     /// gives the job back, whoever would claim it next trashes it instead.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if the job is gone, [`Invalid`](ErrorKind::Invalid) for a
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the job is gone, [`Invalid`](crate::ErrorKind::Invalid) for a
     /// name that is empty or has more than 255 bytes, or an over-long reason,
-    /// [`Corrupt`](ErrorKind::Corrupt) if its state can not be read, and those of
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if its state can not be read, and those of
     /// [`post`](Self::post).
     ///
     /// # Examples
