@@ -84,6 +84,7 @@ pub use crate::{
         cancel::CancelRequest,
         entity::Entity,
         keys::{BoardName, JobId, Namespace},
+        pause::Pause,
         priority::JobPriority,
         progress::Progress,
         state::JobState,

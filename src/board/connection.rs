@@ -20,14 +20,15 @@ use super::{
 };
 use crate::{
     cache::{
-        Applied, Cache, Change, ChangeKind, EntityCache, Holder, Origin, OwnerChange, Reader,
-        Timing, TrashWatch,
+        Applied, Cache, Change, ChangeKind, EntityCache, Holder, Origin, OwnerChange, PauseCache,
+        Reader, Timing, TrashWatch,
     },
     clock::Clock,
     error::{Error, ErrorKind, Result},
-    protocol::keys::JobId,
+    protocol::keys::{JobId, Keyspace},
+    random::Random,
     session::{Loss, Parts, Pool, Sighting},
-    store::Revision,
+    store::{Revision, Store},
 };
 
 /// A connection of a board. `cache` and `session` know nothing of each other: this feeds what the
@@ -41,7 +42,9 @@ pub(super) struct Connection {
     registrar: Registrar,
     /// Kept from when somebody first asks for the entities.
     entities: OnceLock<EntityCache>,
-    /// What the view of the entities is made of.
+    /// Kept from when somebody first asks whether the board is paused.
+    pauses: OnceLock<PauseCache>,
+    /// What these views are made of.
     parts: Parts,
     /// What takes numbers, grants leases for results, writes barriers, follows the trash and calls back.
     tasks: TaskTracker,
@@ -84,6 +87,7 @@ impl Connection {
             numbers: Numbers::new(keys, Arc::clone(&pool), tasks.clone()),
             results: Arc::new(Results::new(parts.clone(), tasks.clone())),
             entities: OnceLock::new(),
+            pauses: OnceLock::new(),
             parts,
             pool,
             tasks,
@@ -98,6 +102,9 @@ impl Connection {
         self.cache.close().await;
         if let Some(entities) = self.entities.get() {
             entities.close().await;
+        }
+        if let Some(pauses) = self.pauses.get() {
+            pauses.close().await;
         }
         self.over().cancel();
         self.tasks.close();
@@ -137,8 +144,23 @@ impl Connection {
 
     /// The view of the entities, and whether this call is the one that started it.
     pub(super) fn entities(&self) -> (&EntityCache, bool) {
+        self.view(&self.entities, EntityCache::start)
+    }
+
+    /// The view of whether the board is paused, and whether this call is the one that started it.
+    pub(super) fn pauses(&self) -> (&PauseCache, bool) {
+        self.view(&self.pauses, |store, keys, random| {
+            PauseCache::start(store, &keys, random)
+        })
+    }
+
+    fn view<'view, T>(
+        &self,
+        view: &'view OnceLock<T>,
+        start: impl FnOnce(Arc<dyn Store>, Keyspace, Random) -> T,
+    ) -> (&'view T, bool) {
         let mut started = false;
-        let entities = self.entities.get_or_init(|| {
+        let view = view.get_or_init(|| {
             started = true;
             let Parts {
                 store,
@@ -146,9 +168,9 @@ impl Connection {
                 random,
                 ..
             } = self.parts.clone();
-            EntityCache::start(store, keys, random)
+            start(store, keys, random)
         });
-        (entities, started)
+        (view, started)
     }
 
     /// Waits until the view shows all that was written before this call.

@@ -18,6 +18,7 @@ mod job;
 mod look;
 mod notifier;
 mod numbers;
+mod pause;
 mod post;
 mod posting;
 mod reading;

@@ -1,12 +1,12 @@
-//! Waiting for jobs, by push: no wait makes a request.
+//! Waiting for jobs, by push: no wait makes a request, but to begin a watch.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{JobBoard, Jobs};
+use super::{JobBoard, Jobs, failure};
 use crate::{
-    cache::Reader,
+    cache::{Closed, Reader},
     error::{Error, ErrorKind, Result},
     store::Revision,
 };
@@ -29,17 +29,40 @@ impl JobBoard {
 
     /// As [`wait`](Self::wait), until there is a job to claim: one that nobody holds and that is due,
     /// as it was posted, given back, or its owner's lease ended, or as its time has come. Gives the
-    /// jobs that can be claimed.
+    /// jobs that can be claimed. While the board is [paused](Self::pause) there are none: it waits on
+    /// until that is over.
     ///
     /// All who wait are told of the same job, so that others can have claimed it first, and the
-    /// jobs can even be none any more when they are looked at.
+    /// jobs can even be none any more when they are looked at. The first call begins to watch for
+    /// pauses, until the handle is closed; a board is taken as not paused if the time runs out before
+    /// that is known.
     ///
     /// # Errors
-    /// [`Closed`](ErrorKind::Closed).
+    /// [`Closed`](ErrorKind::Closed); [`Denied`](ErrorKind::Denied) if etcd refuses to tell the user
+    /// whether the board is paused: then it refuses claims too.
     pub async fn wait_unclaimed(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
+        let until = from_now(timeout);
+        let pauses = self.connection(DOING)?.pauses().0.reader().clone();
+        if let Some(known) = in_time(until, pauses.ready()).await {
+            known.map_err(|error| failure::of_store(DOING, error))?;
+        }
+        let closed = |closed: Closed| Error::new(ErrorKind::Closed, DOING, closed.to_string());
         let offered = |view: &Reader| view.next(None, true).is_some();
-        let found = self.wait_until(DOING, offered, from_now(timeout)).await?;
-        Ok(found.then(|| self.jobs().only_unclaimed()))
+        loop {
+            match in_time(until, pauses.until(false)).await {
+                Some(resumed) => resumed.map_err(closed)?,
+                None => return Ok(None),
+            }
+            let found = tokio::select! {
+                biased;
+                paused = pauses.until(true) => {
+                    paused.map_err(closed)?;
+                    continue;
+                }
+                found = self.wait_until(DOING, offered, until) => found?,
+            };
+            return Ok(found.then(|| self.jobs().only_unclaimed()));
+        }
     }
 
     /// Waits until the view shows a revision other than `seen`, at once if it does, and gives it:
@@ -101,6 +124,17 @@ async fn at(alarm: Option<Instant>) {
     match alarm {
         Some(alarm) => sleep_until(alarm).await,
         None => std::future::pending().await,
+    }
+}
+
+/// What comes of `work` until a point in time; `None` if nothing did.
+pub(super) async fn in_time<T>(
+    until: Option<Instant>,
+    work: impl Future<Output = T> + Send,
+) -> Option<T> {
+    match until {
+        Some(until) => timeout_at(until, work).await.ok(),
+        None => Some(work.await),
     }
 }
 

@@ -19,6 +19,7 @@ mod feed;
 mod index;
 mod jobs;
 mod link;
+mod pauses;
 mod reader;
 mod retry;
 mod roll;
@@ -36,6 +37,7 @@ pub(crate) use self::{
     entities::{Batch, EntityCache, EntityReader},
     entry::{Entry, Holder, Position},
     link::Closed,
+    pauses::PauseCache,
     reader::Reader,
     trash::{TrashWatch, Trashed},
 };

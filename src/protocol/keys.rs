@@ -313,6 +313,11 @@ impl Keyspace {
         self.control.child("paused")
     }
 
+    /// The range of what is said to all of the board.
+    pub(crate) fn control(&self) -> KeyRange {
+        KeyRange::prefix(self.control.clone())
+    }
+
     /// Where an entity stands that a session registered. Kind and name are escaped.
     pub(crate) fn entity(&self, kind: &str, name: &str, session: Uuid) -> Key {
         let [kind, name] = [kind, name].map(|part| utf8_percent_encode(part, ESCAPED));

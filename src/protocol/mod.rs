@@ -21,6 +21,7 @@ pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod offer;
 pub(crate) mod owner;
+pub(crate) mod pause;
 pub(crate) mod post;
 pub(crate) mod posting;
 pub(crate) mod priority;
