@@ -95,7 +95,12 @@ impl JobBoard {
                     seen = *state;
                     place = Some(here);
                 }
-                Ok(Err(refusal)) => return Err(refused(doing, refusal)),
+                Ok(Err(refusal)) => {
+                    if refusal == ClaimRefusal::Paused {
+                        connection.see_pause(deadline).await;
+                    }
+                    return Err(refused(doing, refusal));
+                }
                 // Without its session there is no claim: another session can make it.
                 Err(WriteError::NotSent | WriteError::Lost) => {}
                 Err(error) => return Err(failure::of_write(doing, error)),

@@ -154,6 +154,16 @@ impl Connection {
         })
     }
 
+    /// Lets the view of pauses, if there is one, come up to a pause that a claim met: else who waits
+    /// for a job would be given that one again at once.
+    pub(super) async fn see_pause(&self, deadline: Instant) {
+        if let Some(pauses) = self.pauses.get().map(PauseCache::reader)
+            && !pauses.is_paused()
+        {
+            _ = timeout_at(deadline, pauses.relist()).await;
+        }
+    }
+
     fn view<'view, T>(
         &self,
         view: &'view OnceLock<T>,

@@ -147,3 +147,6 @@ impl JobBoard {
             .map_or(Ok(false), |done| done.map(|()| true))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,11 @@ impl PauseReader {
         self.link.relist().await
     }
 
+    /// Whether the board is paused, as far as the view has come.
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
     /// Waits until the board is paused, or is not, as `wanted`. Cancel safe.
     ///
     /// # Errors
