@@ -1,6 +1,8 @@
 //! Who works on a job tells how far it has come, and leaves a result; who posted it sees both.
 #![expect(clippy::print_stdout, reason = "an example tells what it does")]
 
+use std::time::Duration;
+
 use jobboard::{Ended, Event, EventKind, Job, JobBoard, NewJob, Result, store::Memory};
 use serde_json::json;
 
@@ -10,7 +12,9 @@ async fn main() -> Result<()> {
     let poster = JobBoard::builder("films").store(store.clone());
     let poster = poster.connect().await?;
     // Anywhere else; what it leaves is kept for 24 h unless it says otherwise.
-    let worker = JobBoard::builder("films").store(store).connect().await?;
+    let worker = JobBoard::builder("films").store(store);
+    // Each scene is told, however soon it comes after the one before; by default one a second.
+    let worker = worker.progress_every(Duration::ZERO).connect().await?;
 
     let film = NewJob::new("cut").details(json!({"scenes": 3}));
     let job = poster.post(film).await?;

@@ -104,6 +104,13 @@ impl JobBoardBuilder {
         self
     }
 
+    /// How much time is at least between two writes of the [progress](super::Claim::progress) of one
+    /// claim; at most a day. Zero writes all that is told. Defaults to 1 s.
+    pub const fn progress_every(mut self, every: Duration) -> Self {
+        self.settings.progress_every = every;
+        self
+    }
+
     /// Whether the handle is for looking only: it writes nothing, not even a session, and its verbs
     /// give [`Denied`](crate::ErrorKind::Denied). Defaults to false.
     pub const fn read_only(mut self, read_only: bool) -> Self {

@@ -6,8 +6,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, Retry, failure, results::Results, settle};
-use crate::{error::Result, protocol::progress::Progress, session::Held, store::Revision};
+use super::{Job, Retry, failure, progress::Reports, results::Results, settle};
+use crate::{error::Result, session::Held, store::Revision};
 
 /// A job that this process holds.
 ///
@@ -20,6 +20,7 @@ use crate::{error::Result, protocol::progress::Progress, session::Held, store::R
 pub struct Claim {
     pub(super) job: Job,
     pub(super) who: String,
+    pub(super) reports: Reports,
     pub(super) held: Held,
     pub(super) results: Arc<Results>,
 }
@@ -92,27 +93,6 @@ impl Claim {
     /// decides how to end.
     pub fn cancellation(&self) -> CancellationToken {
         self.held.stop().clone()
-    }
-
-    /// Tells how far the work has come: the part that is done, from 0 to 1, and what is being done,
-    /// for people, at most 255 bytes. Everybody can [see it](super::Job::progress), and who listens is
-    /// told. It ends with the claim.
-    ///
-    /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for a part that is none, or an over-long message; and
-    /// those of [`consume`](Self::consume).
-    pub async fn progress(&self, fraction: f64, message: Option<&str>) -> Result<Revision> {
-        let progress = Progress {
-            fraction,
-            message: message.map(str::to_owned),
-        };
-        settle::progress(
-            &self.job.board.0.keys,
-            &self.held,
-            progress,
-            self.deadline(),
-        )
-        .await
     }
 
     /// Marks the job as done: it is gone from the board for good.
@@ -223,7 +203,7 @@ impl Claim {
         .await
     }
 
-    fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Instant {
         self.job.board.deadline()
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, num::NonZeroU32, sync::Arc};
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::{Claim, Job, JobBoard, failure};
+use super::{Claim, Job, JobBoard, failure, progress::Reports};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
@@ -77,10 +77,12 @@ impl JobBoard {
             };
             match here.claim(&request, deadline).await {
                 Ok(Ok(held)) => {
+                    let (every, tasks) = (self.0.settings.progress_every, connection.tasks());
                     let claim = Claim {
                         // As this handle sees it, whichever handle it came from.
                         job: self.job_of(Arc::clone(&job.entry)),
                         who: who.to_owned(),
+                        reports: Reports::new(every, held.lost(), tasks.clone()),
                         held,
                         results: Arc::clone(connection.results()),
                     };

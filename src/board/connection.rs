@@ -46,7 +46,8 @@ pub(super) struct Connection {
     pauses: OnceLock<PauseCache>,
     /// What these views are made of.
     parts: Parts,
-    /// What takes numbers, grants leases for results, writes barriers, follows the trash and calls back.
+    /// What takes numbers, grants leases for results, writes barriers, follows the trash, calls back and
+    /// tells kept progress.
     tasks: TaskTracker,
     /// Fires when the connection is over and all is told that it saw.
     over: DropGuard,
@@ -120,6 +121,11 @@ impl Connection {
     /// [comes](Self::over).
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
+    }
+
+    /// What the connection's end waits for.
+    pub(super) const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
     }
 
     pub(super) const fn reader(&self) -> &Reader {

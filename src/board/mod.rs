@@ -21,6 +21,7 @@ mod numbers;
 mod pause;
 mod post;
 mod posting;
+mod progress;
 mod reading;
 mod release;
 mod results;

@@ -1,4 +1,4 @@
-//! The verbs on a hold: those that end it, and the one that tells of the work.
+//! The verbs that end a hold.
 
 use std::sync::Arc;
 
@@ -16,13 +16,12 @@ use crate::{
         envelope::Guard,
         holding::{Hold, NotHeld},
         keys::Keyspace,
-        limits::{MAX_NAME, MAX_REASON, MAX_RESULT, check_length},
-        progress::{Progress, Report},
+        limits::{MAX_REASON, MAX_RESULT, check_length},
         state::StateRecord,
         trash::{Trash, TrashRefusal},
         trashed::TrashNote,
     },
-    session::{Held, Session, Settle, WriteError},
+    session::{Session, Settle, WriteError},
     store::{self, Revision},
 };
 
@@ -123,7 +122,7 @@ async fn settle<V: Settle<Outcome = Result<Revision, NotHeld>>>(
     settled(doing, &hold, session.settle(&hold, verb, deadline).await)
 }
 
-fn settled(
+pub(super) fn settled(
     doing: String,
     hold: &Hold,
     outcome: Result<Result<Revision, NotHeld>, WriteError>,
@@ -132,27 +131,6 @@ fn settled(
         Ok(outcome) => outcome.map_err(|not_held| failure::of_not_held(doing, not_held)),
         Err(error) => Err(failure::of_settle(doing, hold, error)),
     }
-}
-
-/// Writes how far the holder of a job has come.
-pub(super) async fn progress(
-    keys: &Keyspace,
-    held: &Held,
-    progress: Progress,
-    deadline: Instant,
-) -> Result<Revision> {
-    let hold = held.hold();
-    let doing = format!("tell the progress of job {}", hold.job);
-    if !(0.0..=1.0).contains(&progress.fraction) {
-        let why = format!("{} is not within 0 and 1", progress.fraction);
-        return Err(Error::new(ErrorKind::Invalid, doing, why));
-    }
-    let length = progress.message.as_ref().map_or(0, String::len);
-    check_length(&doing, "the message", length, MAX_NAME)?;
-    let state = held.state().progressed(progress);
-    let verb = Report::new(keys, hold, state);
-    let outcome = held.session().write_held(hold, verb, deadline).await;
-    settled(doing, &hold, outcome)
 }
 
 /// A held job that is to be trashed.

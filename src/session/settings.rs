@@ -22,6 +22,9 @@ const MIN_RETENTION: Duration = Duration::from_secs(1);
 /// The longest: a leap year. The store counts it in a lease.
 const MAX_RETENTION: Duration = Duration::from_hours(366 * 24);
 
+/// The longest time between two writes of a progress that makes sense: a day.
+const MAX_PROGRESS_EVERY: Duration = Duration::from_hours(24);
+
 /// Settings of the sessions in which a board writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -37,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) max_attempts: u32,
     /// How long a job waits between its tries that does not say itself.
     pub(crate) backoff: Backoff,
+    /// How much time is between two writes of the progress of a claim. Defaults to 1 s.
+    pub(crate) progress_every: Duration,
 }
 
 /// What the lease of a session is to be.
@@ -66,6 +71,7 @@ impl Default for Settings {
             retention: Duration::from_hours(24),
             max_attempts: 20,
             backoff: Backoff::default(),
+            progress_every: Duration::from_secs(1),
         }
     }
 }
@@ -85,6 +91,12 @@ impl Settings {
             let retention = self.retention;
             return invalid(format!(
                 "a retention of {retention:?} is not within {MIN_RETENTION:?} and {MAX_RETENTION:?}"
+            ));
+        }
+        if self.progress_every > MAX_PROGRESS_EVERY {
+            let every = self.progress_every;
+            return invalid(format!(
+                "progress every {every:?} is less often than every {MAX_PROGRESS_EVERY:?}"
             ));
         }
         if self.max_attempts == 0 {
@@ -166,6 +178,10 @@ mod tests {
             },
             Settings {
                 retention: Duration::MAX,
+                ..default
+            },
+            Settings {
+                progress_every: Duration::MAX,
                 ..default
             },
         ] {
