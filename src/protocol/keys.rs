@@ -4,6 +4,8 @@
 //! does not know lies beside them or below names of our own. Every range that is read, watched or
 //! deleted ends at the board: names are checked types, and an empty prefix can not be built.
 
+mod trash;
+
 use std::{fmt, num::NonZeroU64, str::FromStr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -249,28 +251,6 @@ impl Keyspace {
         self.jobs.child("job0.barrier")
     }
 
-    /// Where a trashed job goes: the `copy`-th place of its number, the first being 0.
-    pub(crate) fn trash(&self, job: JobId, copy: u32) -> Key {
-        match copy {
-            0 => self.trash.child(&format!("job{job}")),
-            copy => self.trash.child(&format!("job{job}.{copy}")),
-        }
-    }
-
-    /// The range of everything in the trash.
-    pub(crate) fn all_trash(&self) -> KeyRange {
-        KeyRange::prefix(self.trash.clone())
-    }
-
-    /// The range of all further places of a job's number in the trash, after the first.
-    pub(crate) fn more_trash(&self, job: JobId) -> KeyRange {
-        KeyRange::between(
-            self.trash.child(&format!("job{job}.")),
-            self.trash.child(&format!("job{job}/")),
-        )
-        .expect("a slash comes right after a full stop")
-    }
-
     /// Where the result of a consumed job is kept.
     pub(crate) fn done(&self, job: JobId) -> Key {
         self.done.child(&format!("job{job}"))
@@ -356,13 +336,6 @@ impl Keyspace {
     pub(crate) fn all_of_book(&self, book: Uuid) -> KeyRange {
         KeyRange::between(self.book(book), self.book(book).child("0"))
             .expect("a zero comes right after a slash")
-    }
-
-    /// The job in a place of the [trash](Self::all_trash); `None` if the key is no such place.
-    pub(crate) fn parse_trash(&self, key: &Key) -> Option<JobId> {
-        let rest = key.as_bytes().strip_prefix(self.trash.as_bytes())?;
-        let rest = std::str::from_utf8(rest).ok()?.strip_prefix("job")?;
-        JobId::from_digits(rest.split_once('.').map_or(rest, |(job, _copy)| job))
     }
 
     /// The range of all logbooks and all that is in them.
@@ -493,17 +466,6 @@ mod tests {
             text(&keys.released(session, job(42))),
             format!("{guard}.released/42")
         );
-    }
-
-    #[test]
-    fn places_of_the_trash_are_read_back() {
-        let keys = keyspace();
-        for copy in [0, 1, 12] {
-            assert_eq!(keys.parse_trash(&keys.trash(job(42), copy)), Some(job(42)));
-        }
-        for odd in ["job", "job0", "jobs1", "1"] {
-            assert_eq!(keys.parse_trash(&keys.trash.child(odd)), None, "{odd}");
-        }
     }
 
     #[test]
