@@ -74,7 +74,7 @@ pub use crate::{
     board::{
         CallbackId, CallbackOutcome, Cancelled, Claim, ClaimOptions, Ended, Entities, Event,
         EventKind, EventKinds, Events, Holder, Job, JobBoard, JobBoardBuilder, Jobs, NewJob,
-        Notification, Notifier, Retry, TrashList, TrashReview, TrashedJob,
+        Notification, Notifier, Quarantined, Retry, TrashList, TrashReview, TrashedJob,
     },
     cache::{Counts, EntityEvent, Registered, Unreadable},
     error::{Error, ErrorKind, Result},

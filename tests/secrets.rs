@@ -106,6 +106,7 @@ async fn details_and_results_are_in_no_log_and_in_no_debug_output() {
             break;
         }
     }
+    review(&store, &board, &mut show).await;
     board.close().await;
 
     let log = log.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,4 +121,27 @@ async fn details_and_results_are_in_no_log_and_in_no_debug_output() {
     }
     assert!(!log.contains(SECRET), "{log}");
     assert!(!shown.contains(SECRET), "{shown}");
+}
+
+/// Reviews the trash, and shows what that tells.
+async fn review(store: &Arc<dyn Store>, board: &JobBoard, show: &mut impl FnMut(&dyn Debug)) {
+    let review = board.trash_review();
+    for unreadable in board.unreadable() {
+        review.quarantine(&unreadable, "ops", None).await.unwrap();
+        show(
+            &review
+                .quarantine(&unreadable, "ops", None)
+                .await
+                .unwrap_err(),
+        );
+    }
+    let broken = Key::new("/taskflow/.trash/images/job9").unwrap();
+    store.put(broken, SECRET.into()).await.unwrap();
+    let list = review.list().await.unwrap();
+    assert_eq!((list.quarantined.len(), list.unreadable.len()), (2, 1));
+    show(&(&list, &review));
+    let trashed = &list.jobs[0];
+    show(&trashed.details_as::<Vec<u8>>().unwrap_err());
+    show(&review.restore(trashed).await.unwrap());
+    show(&review.restore(trashed).await.unwrap_err());
 }

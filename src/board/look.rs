@@ -54,7 +54,8 @@ impl JobBoard {
     }
 
     /// The keys of the board that can not be read, a thousand at most. The view does without them;
-    /// nothing deletes them: a person is needed.
+    /// nothing deletes them: a person
+    /// [decides](super::TrashReview::quarantine).
     pub fn unreadable(&self) -> Vec<Unreadable> {
         self.reader()
             .map_or_else(Vec::new, |reader| reader.unreadable())

@@ -54,7 +54,7 @@ pub use self::{
     post::NewJob,
     release::Holder,
     retry::Retry,
-    review::{TrashList, TrashReview},
+    review::{Quarantined, TrashList, TrashReview},
     trashed::TrashedJob,
 };
 use self::{claiming::AT_ONCE, connection::Connection, notifier::Hub};

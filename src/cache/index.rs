@@ -208,7 +208,8 @@ impl Index {
                 Some(BoardKey::Foreign(..)) | None => {
                     if kv.is_some() {
                         let why = record::Unreadable::new("it is no key of a board");
-                        self.unreadable.add(key, revision, &why);
+                        self.unreadable
+                            .add(Unreadable::new(key.clone(), revision, &why));
                     }
                     continue;
                 }
@@ -218,7 +219,8 @@ impl Index {
                 .or_insert_with(|| Touched::new(self.jobs.get(&job)));
             touched.revision = revision;
             if let Err(why) = touched.take(part, kv) {
-                self.unreadable.add(key, revision, &why);
+                self.unreadable
+                    .add(Unreadable::new(key.clone(), revision, &why));
             }
         }
         touched
@@ -306,10 +308,8 @@ impl Index {
         let orphan = |slot: Option<&Slot>| slot.is_some_and(Slot::is_orphan);
         match (orphan(before), orphan(after)) {
             (false, true) => {
-                let why = "other keys of the job are there, its posting is not";
-                let why = record::Unreadable::new(why);
                 let posting = self.keys.job(job, JobPart::Data);
-                self.unreadable.add(&posting, revision, &why);
+                self.unreadable.add(Unreadable::missing(posting, revision));
             }
             (true, false) if after.is_none() => {
                 self.unreadable.remove(&self.keys.job(job, JobPart::Data));

@@ -129,7 +129,7 @@ impl Roll {
             Some(Ok(registered)) => {
                 self.present.insert(key.clone(), registered);
             }
-            Some(Err(why)) => self.unreadable.add(key, at, &why),
+            Some(Err(why)) => self.unreadable.add(Unreadable::new(key.clone(), at, &why)),
             None => {}
         }
         before

@@ -17,25 +17,39 @@ const LONGEST_LISTED: usize = 3 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unreadable {
-    /// The key.
+    /// The key. Where other keys of a job are there and its posting is not, it is that of the posting.
     pub key: Key,
-    /// The revision at which it was seen so.
+    /// The revision at which it was put so, or at which the posting was seen to be missing.
     pub revision: Revision,
     /// What is wrong with it; never its content.
     pub why: String,
     /// Whether a newer version of this library wrote it: there is nothing wrong with it then, and it is
     /// to be left alone.
     pub newer: bool,
+    /// Whether there is nothing at the key, which is that of a posting.
+    pub(crate) missing: bool,
 }
 
 impl Unreadable {
-    /// A key that was put at `revision`, or was seen to be missing there.
+    /// A key that was put at `revision`.
     pub(crate) fn new(key: Key, revision: Revision, why: &record::Unreadable) -> Self {
         Self {
             key,
             revision,
             why: why.to_string(),
             newer: why.is_newer(),
+            missing: false,
+        }
+    }
+
+    /// A posting that was seen to be missing at `revision`.
+    pub(crate) fn missing(posting: Key, revision: Revision) -> Self {
+        Self {
+            key: posting,
+            revision,
+            why: "other keys of the job are there, its posting is not".to_owned(),
+            newer: false,
+            missing: true,
         }
     }
 }
@@ -50,14 +64,14 @@ pub(super) struct Register {
 }
 
 impl Register {
-    pub(super) fn add(&mut self, key: &Key, revision: Revision, why: &record::Unreadable) {
+    pub(super) fn add(&mut self, unreadable: Unreadable) {
         self.total = self.total.saturating_add(1);
+        let key = &unreadable.key;
         let full = self.listed.len() >= LISTED && !self.listed.contains_key(key);
         if full || key.as_bytes().len() > LONGEST_LISTED {
             self.unlisted += 1;
             return;
         }
-        let unreadable = Unreadable::new(key.clone(), revision, why);
         self.fresh.insert(key.clone());
         self.listed.insert(key.clone(), unreadable);
     }

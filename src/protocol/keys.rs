@@ -385,7 +385,7 @@ pub(crate) enum JobPart {
 }
 
 impl JobPart {
-    const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Data,
         Self::Owner,
         Self::LastModified,

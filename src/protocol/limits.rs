@@ -11,6 +11,10 @@ pub(crate) const MAX_POSTING: usize = 1 << 20;
 /// The largest record of a logbook, of a flow or of an atom, in bytes of its JSON: 512 KiB.
 pub(crate) const MAX_BOOK_RECORD: usize = 512 << 10;
 
+/// The largest record that keeps what can not be read, in bytes of its JSON: 1.4 MiB, where etcd takes
+/// a request of 1.5 MiB.
+pub(crate) const MAX_QUARANTINED: usize = (14 << 20) / 10;
+
 /// The longest name, owner, unique key or message of a progress, in bytes: 255.
 pub(crate) const MAX_NAME: usize = 255;
 

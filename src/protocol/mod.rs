@@ -27,6 +27,8 @@ pub(crate) mod posting;
 pub(crate) mod priority;
 pub(crate) mod progress;
 pub(crate) mod purge;
+pub(crate) mod quarantine;
+pub(crate) mod quarantined;
 pub(crate) mod record;
 pub(crate) mod register;
 pub(crate) mod release;

@@ -20,7 +20,7 @@ pub(crate) struct TrashRecord {
     pub(crate) note: Trashing,
 }
 
-/// A place of the trash, as it was read.
+/// A key as it was read: where it is, and which put of it that was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) key: Key,

@@ -1,9 +1,13 @@
 //! Reviewing the trash: what is in it, and what becomes of that.
 
 mod purge;
+mod quarantine;
+mod quarantined;
 mod restore;
 
 use std::fmt;
+
+pub use self::quarantined::Quarantined;
 
 use super::{JobBoard, TrashedJob, failure};
 use crate::{
@@ -50,7 +54,10 @@ pub struct TrashReview {
 pub struct TrashList {
     /// The jobs, in the order in which they were trashed.
     pub jobs: Vec<TrashedJob>,
-    /// What can not be read, in the order in which it came there. It is left alone.
+    /// What could not be read on the board and was [moved here](TrashReview::quarantine), in that order.
+    pub quarantined: Vec<Quarantined>,
+    /// What can not be read in the trash itself, in the order in which it came there. It can be
+    /// [quarantined](TrashReview::quarantine) as well, and is neither restored nor purged as it is.
     pub unreadable: Vec<Unreadable>,
 }
 
@@ -76,8 +83,8 @@ impl TrashReview {
         Ok(self.told(found))
     }
 
-    /// What is in the trash of the job with this number: several where a number was used again, as after
-    /// a lost counter; nothing if the job is not there.
+    /// What is in the trash of the job with this number: several jobs where a number was used again, as
+    /// after a lost counter, and what was quarantined of it; nothing if nothing is there.
     ///
     /// # Errors
     /// Those of [`list`](Self::list).
@@ -85,7 +92,8 @@ impl TrashReview {
         let doing = format!("look for job {id} in the trash");
         let keys = &self.board.0.keys;
         let mut found = Vec::new();
-        for range in [keys.trash(id, 0).into(), keys.more_trash(id)] {
+        let (place, more) = (keys.trash(id, 0).into(), keys.more_trash(id));
+        for range in [place, more, keys.quarantine_of_job(id)] {
             found.extend(self.read(range, &doing).await?);
         }
         Ok(self.told(found))
@@ -103,15 +111,18 @@ impl TrashReview {
     fn told(&self, mut found: Vec<KeyValue>) -> TrashList {
         found.sort_by_key(|kv| kv.create_revision);
         let mut list = TrashList::default();
+        let keys = &self.board.0.keys;
         for kv in found {
             let (key, put) = (kv.key.clone(), kv.mod_revision);
-            let read = match self.board.0.keys.parse_trash(&key) {
-                Some(job) => Trashed::read(job, kv),
-                None => Err(record::Unreadable::new("it is no key of the trash")),
+            let told = if keys.is_quarantine(&key) {
+                Quarantined::read(keys, &kv).map(|it| list.quarantined.push(it))
+            } else if let Some(job) = keys.parse_trash(&key) {
+                Trashed::read(job, kv).map(|it| list.jobs.push(TrashedJob::of(&it)))
+            } else {
+                Err(record::Unreadable::new("it is no key of the trash"))
             };
-            match read {
-                Ok(trashed) => list.jobs.push(TrashedJob::of(&trashed)),
-                Err(why) => list.unreadable.push(Unreadable::new(key, put, &why)),
+            if let Err(why) = told {
+                list.unreadable.push(Unreadable::new(key, put, &why));
             }
         }
         list

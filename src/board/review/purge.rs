@@ -4,7 +4,7 @@ use std::{slice, time::Duration};
 
 use chrono::TimeDelta;
 
-use super::{TrashReview, TrashedJob, failure, gone};
+use super::{Quarantined, TrashReview, TrashedJob, failure, gone};
 use crate::{
     cache::Trashed,
     error::{Error, ErrorKind, Result},
@@ -31,11 +31,21 @@ impl TrashReview {
             .await
     }
 
+    /// As [`purge`](Self::purge), of keys that were [quarantined](Self::quarantine).
+    ///
+    /// # Errors
+    /// Those of [`purge`](Self::purge).
+    pub async fn purge_quarantined(&self, quarantined: &Quarantined) -> Result<()> {
+        let place = &quarantined.place;
+        self.purge_place(place, &format!("purge {}", place.key))
+            .await
+    }
+
     /// Deletes for good all jobs that were trashed longer than `age` ago, by this board's
     /// [clock](crate::JobBoardBuilder::clock) and that of who trashed them, and tells how many they were.
     ///
     /// Jobs that TaskFlow trashed are left alone, for it does not note when; and so is what can not be
-    /// read. A job that is restored meanwhile is not deleted.
+    /// read, quarantined or not. A job that is restored meanwhile is not deleted.
     ///
     /// # Caveats
     /// It goes in small steps, each of which has the [deadline](crate::JobBoardBuilder::deadline) of a

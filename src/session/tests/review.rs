@@ -1,8 +1,9 @@
-//! Restoring and purging whatever becomes of the answers.
+//! Restoring, purging and quarantining whatever becomes of the answers.
 
 use super::*;
 use crate::protocol::{
     purge::Purge,
+    quarantine::Quarantine,
     restore::{Restore, RestoreRefusal},
     trashed::{Place, TrashRecord},
 };
@@ -104,4 +105,23 @@ async fn purge_by_another_is_not_taken_for_the_one_whose_request_was_lost() {
     }
     board.store.memory.delete(trashed.key.into()).await.unwrap();
     purging.await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn quarantine_happens_once_whatever_becomes_of_its_answer() {
+    for fault in FAULTS {
+        let board = setup().await;
+        let memory = &board.store.memory;
+        let data = board.keys.job(board.job, JobPart::Data);
+        memory.put(data.clone(), "broken".into()).await.unwrap();
+        let moved = vec![Place::of(&board.part(JobPart::Data).await.unwrap())];
+        let place = board.keys.quarantine("job42.data", 0);
+        board.fault(fault);
+        let verb = Quarantine::new(&board.keys, &data, moved, (place.clone(), "kept".into()));
+        let moving = board.session.write(verb, deadline());
+        moving.await.unwrap().unwrap();
+        assert_eq!(board.part(JobPart::Data).await, None, "{fault:?}");
+        let kept = memory.get(place).await.unwrap();
+        assert_eq!(kept.unwrap().version, 1, "{fault:?}");
+    }
 }
