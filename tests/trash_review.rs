@@ -13,8 +13,8 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use futures::future;
 use jobboard::{
-    ErrorKind, Event, EventKind, Job, JobBoard, JobId, JobPriority, JobState, NewJob, Result,
-    TrashedJob,
+    Ended, ErrorKind, Event, EventKind, Job, JobBoard, JobId, JobPriority, JobState, NewJob,
+    Result, TrashedJob,
     clock::Clock,
     store::{Key, KeyRange, KeyValue, RangeRequest, Store, StoreExt},
 };
@@ -27,6 +27,7 @@ stories! {
     number_is_looked_up_in_all_its_places
     restored_job_is_as_it_was_posted
     what_taskflow_trashed_is_restored_to_the_letter
+    who_waits_for_a_job_that_is_restored_waits_on
     trashed_job_is_restored_from_the_event_that_told_of_it
     job_is_restored_once_and_not_after_it_was_purged
     one_of_two_restores_at_once_restores
@@ -244,6 +245,22 @@ async fn what_taskflow_trashed_is_restored_to_the_letter(store: Arc<dyn Store>) 
     assert_eq!(record(&store, data(id)).await, posting);
     assert_eq!(board.fresh_jobs().await.unwrap().count(), 1);
     board.close().await;
+}
+
+async fn who_waits_for_a_job_that_is_restored_waits_on(store: Arc<dyn Store>) {
+    let (board, other) = (board(&store).await, board(&store).await);
+    let job = board.post(NewJob::new("thumbnail")).await.unwrap();
+    trash(&job).await;
+    let seen = in_trash(&board, job.id()).await;
+    let restored = other.trash_review().restore(&seen).await.unwrap();
+    board.fresh_jobs().await.unwrap();
+    let claim = other.claim(&restored, "two").await.unwrap();
+    let (waited, trashed) = future::join(job.wait(None), claim.trash("again")).await;
+    trashed.unwrap();
+    let again = Ended::Trashed(Some("again".to_owned()));
+    assert_eq!(waited.unwrap(), again);
+    board.close().await;
+    other.close().await;
 }
 
 async fn trashed_job_is_restored_from_the_event_that_told_of_it(store: Arc<dyn Store>) {

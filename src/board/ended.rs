@@ -1,12 +1,13 @@
 //! Waiting for a job to end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Job, failure, wait::from_now};
 use crate::{
+    cache::{Entry, Reader},
     error::{Error, ErrorKind, Result},
     protocol::ended::{self, Ending},
 };
@@ -31,6 +32,9 @@ impl Job {
     /// Waits until the job is consumed or trashed, at most for `timeout`, for ever if there is none,
     /// and tells how it ended. By push: it makes one request, when the job is gone. Cancel safe.
     ///
+    /// A job that is [restored](crate::TrashReview::restore) before anybody looked has not ended: this
+    /// waits on.
+    ///
     /// # Caveats
     /// A job of which nothing is kept was consumed, as far as anybody can tell: one that TaskFlow
     /// removed, or whose trash was emptied, too.
@@ -38,7 +42,8 @@ impl Job {
     /// # Errors
     /// [`Closed`](ErrorKind::Closed); [`Denied`](ErrorKind::Denied) if the user may not read the
     /// trash; [`Unavailable`](ErrorKind::Unavailable) if the job is gone and etcd could not be asked
-    /// in time how it ended; [`Corrupt`](ErrorKind::Corrupt) if somebody overwrote its posting.
+    /// in time how it ended; [`Corrupt`](ErrorKind::Corrupt) if somebody overwrote its posting, also if
+    /// that was [quarantined](crate::TrashReview::quarantine) since.
     ///
     /// # Examples
     /// ```
@@ -58,40 +63,52 @@ impl Job {
     /// # }
     /// ```
     pub async fn wait(&self, timeout: Option<Duration>) -> Result<Ended> {
-        let doing = || format!("wait for job {}", self.id());
         let until = from_now(timeout);
-        if !self
-            .board()
-            .wait_until(&doing(), |_| self.now().is_none(), until)
-            .await?
-        {
-            return Ok(Ended::TimedOut);
+        let mut job = self.clone();
+        while job.wait_until_gone(until).await? {
+            match job.ending(until).await? {
+                Ending::Consumed(result) => return Ok(Ended::Consumed(result)),
+                Ending::Trashed(reason) => return Ok(Ended::Trashed(reason)),
+                Ending::Restored(posted, record) => {
+                    let entry = Entry::posted(job.id(), posted, record)
+                        .map_err(|why| job.corrupt(why.to_string()))?;
+                    job.entry = Arc::new(entry);
+                }
+                Ending::Unreadable => {
+                    return Err(job.corrupt("its posting can not be read any more"));
+                }
+            }
         }
+        Ok(Ended::TimedOut)
+    }
+
+    /// Waits until the view shows that this very posting is gone; false if that did not come in time.
+    async fn wait_until_gone(&self, until: Option<Instant>) -> Result<bool> {
+        let gone = |_: &Reader| self.now().is_none();
+        self.board().wait_until(&self.waiting(), gone, until).await
+    }
+
+    /// Reads how the job ended, that is gone.
+    async fn ending(&self, until: Option<Instant>) -> Result<Ending> {
         let shared = &self.board().0;
         let deadline = self.board().deadline();
         let deadline = until.map_or(deadline, |until| until.min(deadline));
         let asked = shared.store.txn(ended::ask(&shared.keys, self.id()));
         let late = |_| {
-            Error::new(
-                ErrorKind::Unavailable,
-                doing(),
-                "it ended; how was not told in time",
-            )
+            let why = "it ended; how was not told in time";
+            Error::new(ErrorKind::Unavailable, self.waiting(), why)
         };
         let answer = timeout_at(deadline, asked).await.map_err(late)?;
-        let answer = answer.map_err(|error| failure::of_read(doing(), error))?;
-        match ended::ending(&answer, self.entry.posted, self.uuid()) {
-            Ok(Ending::Consumed(result)) => Ok(Ended::Consumed(result)),
-            Ok(Ending::Trashed(reason)) => Ok(Ended::Trashed(reason)),
-            Ok(Ending::Unreadable) => {
-                let why = "its posting can not be read any more";
-                Err(Error::new(ErrorKind::Corrupt, doing(), why))
-            }
-            Err(malformed) => Err(Error::new(
-                ErrorKind::Corrupt,
-                doing(),
-                malformed.to_string(),
-            )),
-        }
+        let answer = answer.map_err(|error| failure::of_read(self.waiting(), error))?;
+        let job = (self.id(), self.entry.posted, self.uuid());
+        ended::ending(&shared.keys, &answer, job).map_err(|why| self.corrupt(why.to_string()))
+    }
+
+    fn waiting(&self) -> String {
+        format!("wait for job {}", self.id())
+    }
+
+    fn corrupt(&self, why: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Corrupt, self.waiting(), why)
     }
 }

@@ -1,5 +1,6 @@
 //! How a job ended, by what is kept of it.
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -7,10 +8,12 @@ use uuid::Uuid;
 use super::{
     done::DoneRecord,
     keys::{JobId, JobPart, Keyspace},
+    posting::Posting,
+    quarantined::QuarantineRecord,
     record,
-    verb::{Malformed, create_revision, read_of},
+    verb::{Malformed, read_of},
 };
-use crate::store::{Op, RangeRequest, RangeResponse, Revision, Txn, TxnResponse};
+use crate::store::{KeyValue, Op, RangeResponse, Revision, Txn, TxnResponse};
 
 /// How a job ended that is not on its board any more.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +22,12 @@ pub(crate) enum Ending {
     Consumed(Option<Value>),
     /// It was trashed, for this reason if one was given.
     Trashed(Option<String>),
-    /// It has not: its key is there, and what stands in it can not be read.
+    /// It has not: its key is there, or was moved into the trash by a person, and what stands in it can
+    /// not be read.
     Unreadable,
+    /// It has not (any more): it was restored from the trash, and this is its posting again, with the
+    /// revision at which that came to be.
+    Restored(Revision, Bytes),
 }
 
 /// Reads what tells how a job ended.
@@ -29,18 +36,18 @@ pub(crate) fn ask(keys: &Keyspace, job: JobId) -> Txn {
         Op::get(keys.done(job)),
         Op::get(keys.trash(job, 0)),
         Op::get(keys.more_trash(job)),
-        RangeRequest::new(keys.job(job, JobPart::Data))
-            .keys_only()
-            .into(),
+        // As a rule it is not there.
+        Op::get(keys.job(job, JobPart::Data)),
+        Op::get(keys.quarantine_of_job(job)),
     ])
 }
 
-/// How the job with this uuid ended, whose posting came to be at `posted`. What can not be read of
-/// the rest is nobody's.
+/// How the job with this number and uuid ended, whose posting came to be at `posted`. What can not be
+/// read of the rest is nobody's.
 pub(crate) fn ending(
+    keys: &Keyspace,
     response: &TxnResponse,
-    posted: Revision,
-    uuid: Uuid,
+    (job, posted, uuid): (JobId, Revision, Uuid),
 ) -> Result<Ending, Malformed> {
     #[derive(Deserialize)]
     struct Trashed {
@@ -52,9 +59,16 @@ pub(crate) fn ending(
         reason: Option<String>,
     }
 
-    let [done, first, more, data] = [0, 1, 2, 3].map(|index| read_of(response, index));
-    if create_revision(data?.first()) == posted {
-        return Ok(Ending::Unreadable);
+    let [done, first, more, data, quarantined] =
+        [0, 1, 2, 3, 4].map(|index| read_of(response, index));
+    if let Some(data) = data?.first() {
+        if data.create_revision == posted {
+            return Ok(Ending::Unreadable);
+        }
+        let posting = Posting::read(data.value.clone());
+        if posting.is_ok_and(|posting| posting.uuid() == uuid) {
+            return Ok(Ending::Restored(data.create_revision, data.value.clone()));
+        }
     }
     let mut places = first?.kvs.iter().chain(&more?.kvs);
     let trashed = places.find_map(|place| {
@@ -69,6 +83,12 @@ pub(crate) fn ending(
     }
     let done = RangeResponse::first(done?);
     let result = done.and_then(|done| DoneRecord::result(&done.value, uuid));
+    let data = keys.job(job, JobPart::Data);
+    let keeps_it = |record: QuarantineRecord| record.contents.iter().any(|(key, _)| *key == data);
+    let is_kept = |kv: &KeyValue| QuarantineRecord::read(keys, &kv.value).is_ok_and(keeps_it);
+    if result.is_none() && quarantined?.kvs.iter().any(is_kept) {
+        return Ok(Ending::Unreadable);
+    }
     Ok(Ending::Consumed(result))
 }
 
@@ -97,7 +117,7 @@ mod tests {
                 .unwrap();
         }
         let answer = store.txn(ask(&keys, job())).await.unwrap();
-        ending(&answer, FIRST_PUT, UUID).unwrap()
+        ending(&keys, &answer, (job(), FIRST_PUT, UUID)).unwrap()
     }
 
     fn job() -> JobId {
@@ -133,6 +153,41 @@ mod tests {
         );
         let other = [(done as Place, json!({})), (data, json!("posted later"))];
         assert_eq!(ending_with(&other).await, Ending::Consumed(None));
+    }
+
+    fn quarantine(keys: &Keyspace) -> Key {
+        keys.quarantine("job42.data", 1)
+    }
+
+    #[tokio::test]
+    async fn job_whose_posting_is_there_again_was_restored() {
+        let posting = |uuid| json!({"uuid": uuid, "name": "n", "priority": "NORMAL"});
+        let other = (done as Place, json!({}));
+        let kept = [other.clone(), (data, posting(UUID))];
+        let again = Ending::Restored(Revision::new(3), posting(UUID).to_string().into());
+        assert_eq!(ending_with(&kept).await, again);
+        let kept = [other, (data, posting(Uuid::nil()))];
+        assert_eq!(ending_with(&kept).await, Ending::Consumed(None));
+    }
+
+    #[tokio::test]
+    async fn job_whose_posting_was_quarantined_has_not_ended() {
+        let record = |key: &str| {
+            let note = json!({"v": 1, "trashed_on": "2026-01-31T12:00:00.000000",
+                "trashed_by": "ops", "error": "it is not JSON"});
+            json!({"jobboard": note, "keys": [{"key": key, "value": ""}]})
+        };
+        let kept = [(quarantine as Place, record("job42.data"))];
+        assert_eq!(ending_with(&kept).await, Ending::Unreadable);
+        // Not so what was left of a job that was consumed, or another trashed one.
+        let kept = [(quarantine as Place, record("job42.state"))];
+        assert_eq!(ending_with(&kept).await, Ending::Consumed(None));
+        let mine = json!({"uuid": UUID, "jobboard": {"reason": "mine"}});
+        let kept = [(quarantine as Place, record("job42.data")), (place, mine)];
+        assert_eq!(
+            ending_with(&kept).await,
+            Ending::Trashed(Some("mine".to_owned()))
+        );
     }
 
     #[tokio::test]
