@@ -34,6 +34,7 @@ stories! {
     quarantined_record_is_purged_by_a_person_and_by_nothing_else
     broken_record_of_the_trash_can_be_moved_and_purged
     broken_quarantined_record_is_told_and_can_be_moved_again
+    unique_key_of_a_moved_job_is_free_again
     who_waits_for_a_broken_job_is_told_so_after_it_was_moved
     bad_input_is_refused
 }
@@ -460,6 +461,19 @@ async fn broken_quarantined_record_is_told_and_can_be_moved_again(store: Arc<dyn
         moved[0].contents(),
         [(place("job7.data"), Bytes::from_static(BROKEN))]
     );
+    board.close().await;
+}
+
+async fn unique_key_of_a_moved_job_is_free_again(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let report = || NewJob::new("report").unique("k");
+    let posted = board.post(report()).await.unwrap();
+    put(&store, job(&format!("{}.data", posted.id())), BROKEN).await;
+    let it = the_unreadable(&board).await;
+    assert_eq!(kind(board.post(report()).await), ErrorKind::Corrupt);
+    quarantine(&board, &it).await.unwrap();
+    assert!(!board.post(report()).await.unwrap().existed());
+    assert!(board.post(report()).await.unwrap().existed());
     board.close().await;
 }
 

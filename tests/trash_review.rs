@@ -8,15 +8,25 @@
 #[path = "support/stories.rs"]
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::future;
 use jobboard::{
     Ended, ErrorKind, Event, EventKind, Job, JobBoard, JobId, JobPriority, JobState, NewJob,
     Result, TrashedJob,
     clock::Clock,
-    store::{Key, KeyRange, KeyValue, RangeRequest, Store, StoreExt},
+    store::{
+        self, KeepAlive, Key, KeyRange, KeyValue, Lease, LeaseId, Memory, Op, RangeRequest,
+        RangeResponse, Revision, Store, StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
+    },
 };
 use serde_json::{Value, json};
 
@@ -646,4 +656,74 @@ async fn read_only_handle_lists_and_changes_nothing(store: Arc<dyn Store>) {
         kind(board.trash_review().restore(&seen).await),
         ErrorKind::Closed
     );
+}
+
+/// A store that refuses to delete anything after so many deletes.
+#[derive(Debug)]
+struct Tired {
+    memory: Memory,
+    left: AtomicUsize,
+}
+
+#[async_trait]
+impl Store for Tired {
+    async fn range(&self, request: RangeRequest) -> store::Result<RangeResponse> {
+        self.memory.range(request).await
+    }
+
+    async fn txn(&self, txn: Txn) -> store::Result<TxnResponse> {
+        let deletes = txn
+            .then
+            .iter()
+            .filter(|op| matches!(op, Op::Delete(_)))
+            .count();
+        let left = self
+            .left
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(deletes));
+        if left.is_err() {
+            return Err(store::Error::new(store::ErrorKind::Denied, "enough"));
+        }
+        self.memory.txn(txn).await
+    }
+
+    async fn watch(&self, request: WatchRequest) -> store::Result<WatchStream> {
+        self.memory.watch(request).await
+    }
+
+    async fn grant(&self, ttl: Duration) -> store::Result<Lease> {
+        self.memory.grant(ttl).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> store::Result<()> {
+        self.memory.revoke(lease).await
+    }
+
+    fn keep_alive(&self, lease: &Lease, every: Duration) -> KeepAlive {
+        self.memory.keep_alive(lease, every)
+    }
+
+    async fn compact(&self, revision: Revision) -> store::Result<()> {
+        self.memory.compact(revision).await
+    }
+}
+
+#[tokio::test]
+async fn purge_that_ends_half_way_does_not_say_that_nothing_happened() {
+    for (deletes, expected) in [(0, ErrorKind::Denied), (60, ErrorKind::Unknown)] {
+        let memory = Memory::new();
+        let early = board_at(&(Arc::new(memory.clone()) as _), "2026-01-31T12:00:00Z").await;
+        for job in early.post_many((0..80).map(|_| NewJob::new("old"))).await {
+            trash(&job.unwrap()).await;
+        }
+        let left = AtomicUsize::new(deletes);
+        let store: Arc<dyn Store> = Arc::new(Tired { memory, left });
+        let late = board_at(&store, "2026-01-31T14:00:00Z").await;
+        let purged = late.trash_review().purge_older_than(HOUR).await;
+        let error = purged.unwrap_err();
+        assert_eq!(error.kind(), expected, "{error}");
+        let there = late.trash_review().list().await.unwrap().jobs.len();
+        assert_eq!(there, if deletes == 0 { 80 } else { 30 });
+        late.close().await;
+        early.close().await;
+    }
 }
