@@ -37,7 +37,8 @@ async fn resume(store: &Memory) {
 }
 
 async fn is(cache: &PauseCache, paused: bool) -> bool {
-    timeout(BOUND, cache.reader().until(paused)).await.is_ok()
+    let reached = timeout(BOUND, cache.reader().until(paused)).await;
+    reached.is_ok_and(|reached| reached.is_ok())
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,10 +54,10 @@ async fn first_list_shows_whether_the_board_is_paused() {
 async fn pause_and_its_end_wake_who_waits() {
     let (store, cache) = setup(false).await;
     for _ in 0..2 {
-        let (paused, ()) = tokio::join!(cache.reader().until(true), pause(&store));
-        paused.unwrap();
-        let (resumed, ()) = tokio::join!(cache.reader().until(false), resume(&store));
-        resumed.unwrap();
+        let (paused, ()) = tokio::join!(is(&cache, true), pause(&store));
+        assert!(paused);
+        let (resumed, ()) = tokio::join!(is(&cache, false), resume(&store));
+        assert!(resumed);
     }
 }
 
