@@ -195,3 +195,29 @@ async fn board_of_a_user_who_may_only_read_is_fresh_and_takes_no_post() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn user_who_may_not_read_whether_a_board_is_paused_is_told_so() {
+    on_each(Setup::default(), |etcd| async move {
+        etcd.enable_auth().await;
+        let store = etcd.connect_as("root", PASSWORD).await.unwrap();
+        let poster = JobBoard::builder("images").store(store);
+        let poster = poster.connect().await.unwrap();
+        poster.post(NewJob::new("thumbnail")).await.unwrap();
+        let store = etcd.connect_as("reader", PASSWORD).await.unwrap();
+        let reader = JobBoard::builder("images").store(store);
+        let reader = reader.connect().await.unwrap();
+        for refused in [
+            reader.paused().await.err(),
+            reader.resumed(None).await.err(),
+            reader.wait_unclaimed(None).await.err(),
+        ] {
+            let error = refused.unwrap();
+            assert_eq!(error.kind(), jobboard::ErrorKind::Denied, "{error}");
+        }
+        // It sees the jobs all the same.
+        assert_eq!(reader.fresh_jobs().await.unwrap().count(), 1);
+        assert!(reader.wait(None).await.unwrap().is_some());
+    })
+    .await;
+}
