@@ -23,8 +23,9 @@ struct Inner {
 
 /// What a caller can do about an [`Error`]. There is a kind for each thing to do, and no other.
 ///
-/// All kinds but [`Lost`](Self::Lost) and [`Unknown`](Self::Unknown) are definite: the call changed
-/// nothing and never will.
+/// All kinds but [`Lost`](Self::Lost) and [`Unknown`](Self::Unknown) are definite: the call did
+/// not do what it was asked for, and never will. ([`JobBoard::claim`](crate::JobBoard::claim) can move a
+/// job into the trash instead, and says so.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
@@ -82,6 +83,14 @@ impl Error {
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// Where it matters to nobody whether the request happened, nothing did.
+    pub(crate) fn if_unknown_nothing_happened(mut self) -> Self {
+        if self.0.kind == ErrorKind::Unknown {
+            self.0.kind = ErrorKind::Unavailable;
+        }
         self
     }
 

@@ -307,6 +307,24 @@ async fn run_gives_a_failed_job_back_to_be_tried_again_later_and_at_last_trashes
 }
 
 #[tokio::test]
+async fn run_waits_out_a_pause() {
+    let setup = setup().await;
+    let store = Etcd::connect([setup.etcd.endpoint()]).await.unwrap();
+    let board = JobBoard::builder("jobboard").store(store);
+    let board = board.connect().await.unwrap();
+    board.pause("operator", None).await.unwrap();
+    let mut run = setup.start(&["run", "--max", "1", "--", "true"]);
+    let job = board.post(NewJob::new("one")).await.unwrap();
+    let waits = job.wait(Some(Duration::from_millis(500))).await.unwrap();
+    assert_eq!(waits, Ended::TimedOut);
+    board.resume().await.unwrap();
+    let ended = job.wait(Some(Duration::from_mins(1))).await.unwrap();
+    assert_eq!(ended, Ended::Consumed(None));
+    assert!(run.wait().unwrap().success());
+    board.close().await;
+}
+
+#[tokio::test]
 async fn run_does_several_jobs_at_a_time() {
     let board = setup().await;
     let folder = tempfile::tempdir().unwrap();

@@ -76,15 +76,21 @@ async fn lock_of_taskflow_that_never_ends_is_released(store: Arc<dyn Store>) {
         .abandon()
         .await
         .unwrap();
+    // What an owner of before told is not what this one tells.
+    let state = board.claim(&job, "one").await.unwrap();
+    state.progress(0.5, None).await.unwrap();
+    store.delete(key(job.id(), "lock").into()).await.unwrap();
+    state.lost().await;
     let lock = json!({"owner": "taskflow", "lease_id": null}).to_string();
     store.put(key(job.id(), "lock"), lock.into()).await.unwrap();
     let token = token(&board, job.id()).await;
     let holder = board.holder(job.id()).unwrap();
     assert_eq!(holder.name.as_deref(), Some("taskflow"));
     assert_eq!((holder.session, holder.leased), (None, false));
+    assert_eq!(job.progress(), None);
     board.release(job.id(), token, None).await.unwrap();
     let claim = board.claim(&job, "two").await.unwrap();
-    assert_eq!(claim.attempt(), 2);
+    assert_eq!(claim.attempt(), 3);
     claim.consume().await.unwrap();
     board.close().await;
 }

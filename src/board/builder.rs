@@ -80,7 +80,7 @@ impl JobBoardBuilder {
     }
 
     /// How long the [result](super::Claim::consume_with) of a job is kept that is consumed through this
-    /// handle: at least so long, and up to an hour more. At least 1 s, at most 366 days. Defaults to
+    /// handle: at least so long, as a rule an hour more at most. At least 1 s, at most 366 days. Defaults to
     /// 24 h.
     pub const fn retention(mut self, retention: Duration) -> Self {
         self.settings.retention = retention;

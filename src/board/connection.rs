@@ -203,12 +203,7 @@ impl Connection {
                         self.reads_only.store(true, Relaxed);
                     }
                     // Whether the barrier was written matters to nobody.
-                    unknown if unknown.kind() == ErrorKind::Unknown => {
-                        let why = "etcd could not be reached";
-                        let error = Error::new(ErrorKind::Unavailable, DOING, why);
-                        return Err(error.with_source(unknown));
-                    }
-                    error => return Err(error),
+                    error => return Err(error.if_unknown_nothing_happened()),
                 },
             }
         }

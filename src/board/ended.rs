@@ -42,7 +42,7 @@ impl Job {
     /// # Errors
     /// [`Closed`](ErrorKind::Closed); [`Denied`](ErrorKind::Denied) if the user may not read the
     /// trash; [`Unavailable`](ErrorKind::Unavailable) if the job is gone and etcd could not be asked
-    /// in time how it ended; [`Corrupt`](ErrorKind::Corrupt) if somebody overwrote its posting, also if
+    /// in time how it ended; [`Corrupt`](ErrorKind::Corrupt) if a newer version of this library left its result, or somebody overwrote its posting, also if
     /// that was [quarantined](crate::TrashReview::quarantine) since.
     ///
     /// # Examples
@@ -73,6 +73,9 @@ impl Job {
                     let entry = Entry::posted(job.id(), posted, record)
                         .map_err(|why| job.corrupt(why.to_string()))?;
                     job.entry = Arc::new(entry);
+                }
+                Ending::NewerResult(why) => {
+                    return Err(job.corrupt(format!("its result can not be read: {why}")));
                 }
                 Ending::Unreadable => {
                     return Err(job.corrupt("its posting can not be read any more"));

@@ -141,8 +141,13 @@ impl Job {
     /// has come.
     pub fn progress(&self) -> Option<Progress> {
         let now = self.now()?;
-        now.holder()?;
-        now.state()?.record.progress.clone()
+        let state = &now.state()?.record;
+        // One of TaskFlow's tells nothing, and leaves what the owner before told.
+        let mark = now.holder()?.record.as_ref()?.mark?;
+        state
+            .progress
+            .clone()
+            .filter(|_| state.claim == Some(mark.claim))
     }
 
     /// What the job is in, as far as the board's view has come.

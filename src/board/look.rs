@@ -36,6 +36,7 @@ impl JobBoard {
     }
 
     /// When the next job falls due that nobody holds and that is put off: it is offered from then on.
+    /// Who waits for that asks before it looks at the jobs: what fell due in between is among them.
     pub fn next_due(&self) -> Option<Instant> {
         self.reader()?.next_due()
     }

@@ -88,7 +88,8 @@ impl Taken {
             let size = self.size.saturating_mul(2).clamp(1, LARGEST);
             let verb = Reserve::new(keys, self.counter, size).map_err(corrupt)?;
             let taken = pool.write(verb, deadline).await;
-            match taken.map_err(|error| failure::of_write(DOING, error))? {
+            let failed = |error| failure::of_write(DOING, error).if_unknown_nothing_happened();
+            match taken.map_err(failed)? {
                 Ok((block, at)) => {
                     self.counter = Counter::after(&block, at);
                     self.block = Some(block);

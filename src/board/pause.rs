@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout_at;
-
 use super::{
     JobBoard, failure,
     wait::{from_now, in_time},
@@ -15,7 +13,8 @@ use crate::{
         limits::{MAX_REASON, check_length, check_name},
         pause::{self, Pause},
     },
-    store::{Revision, StoreExt},
+    session::Read,
+    store::Revision,
 };
 
 impl JobBoard {
@@ -96,12 +95,10 @@ impl JobBoard {
     pub async fn paused(&self) -> Result<Option<Pause>> {
         const DOING: &str = "ask whether the board is paused";
         let _connected = self.connection(DOING)?;
-        let record = self.0.store.get(self.0.keys.paused());
-        let record = timeout_at(self.deadline(), record).await.map_err(|_late| {
-            let why = "etcd did not answer in time";
-            Error::new(ErrorKind::Unavailable, DOING, why)
-        })?;
-        let record = record.map_err(|error| failure::of_read(DOING, error))?;
+        let read = Read::all(self.0.keys.paused());
+        let (store, random) = (&*self.0.store, &self.0.random);
+        let read = read.at_one_revision(store, random, self.deadline(), DOING);
+        let record = read.await?.1.pop();
         Ok(record.map(|record| {
             Pause::read(&record.value).unwrap_or_else(|why| {
                 tracing::warn!(key = %record.key, %why, "the record of a pause can not be read");

@@ -1,12 +1,13 @@
 //! What etcd says of one job, at the time of a call.
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::{JobBoard, failure};
+use super::JobBoard;
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::Result,
     protocol::keys::{JobId, JobPart},
-    store::{KeyValue, Op, Revision, Txn},
+    session::Read,
+    store::{KeyValue, Revision},
 };
 
 /// The keys of a job at one revision.
@@ -26,24 +27,20 @@ impl JobBoard {
         doing: &str,
         deadline: Instant,
     ) -> Result<JobKeys> {
-        let reads = [JobPart::Data, JobPart::Owner, JobPart::State]
-            .map(|part| Op::get(self.0.keys.job(job, part)));
-        let read = self.0.store.txn(Txn::new().then(reads));
-        let response = match timeout_at(deadline, read).await {
-            Ok(response) => response.map_err(|error| failure::of_read(doing, error))?,
-            Err(_late) => {
-                let why = "etcd did not answer in time";
-                return Err(Error::new(ErrorKind::Unavailable, doing, why));
-            }
+        let (keys, store) = (&self.0.keys, &*self.0.store);
+        let read = Read::all(keys.all_of_job(job));
+        let read = read.at_one_revision(store, &self.0.random, deadline, doing);
+        let (at, mut found) = read.await?;
+        let mut take = |part| {
+            let key = keys.job(job, part);
+            let index = found.iter().position(|kv| kv.key == key)?;
+            Some(found.swap_remove(index))
         };
-        let at = response.header.revision;
-        let mut reads = response.into_reads().into_iter();
-        let mut next = || reads.next().and_then(|read| read.kvs.into_iter().next());
         Ok(JobKeys {
             at,
-            data: next(),
-            owner: next(),
-            state: next(),
+            data: take(JobPart::Data),
+            owner: take(JobPart::Owner),
+            state: take(JobPart::State),
         })
     }
 }

@@ -93,7 +93,13 @@ impl JobBoard {
         // Whether one was sent whose session ended before it was answered.
         let mut sent = false;
         loop {
-            let now = self.read_job(job, &doing, deadline).await?;
+            let now = match self.read_job(job, &doing, deadline).await {
+                Err(error) if sent => {
+                    let why = "it was sent, and what became of it could not be read";
+                    return Err(Error::new(ErrorKind::Unknown, &doing, why).with_source(error));
+                }
+                now => now?,
+            };
             let verb = match now.release(job, token, reason) {
                 Ok(of) => Release::new(&self.0.keys, of),
                 Err(_) if sent => return Ok(now.at),

@@ -102,8 +102,12 @@ impl JobBoard {
         until: Option<Instant>,
     ) -> Result<bool> {
         let mut view = self.connection(doing)?.reader().clone();
-        while !wanted(&view) {
+        loop {
+            // Asked for first: what falls due from then on, whoever lets it in, wakes this.
             let due = view.next_due();
+            if wanted(&view) {
+                return Ok(true);
+            }
             let alarm = due.into_iter().chain(until).min();
             tokio::select! {
                 biased;
@@ -115,7 +119,6 @@ impl JobBoard {
                 }
             }
         }
-        Ok(true)
     }
 }
 

@@ -248,6 +248,11 @@ impl Index {
             self.ordered.insert(is.position(), Arc::clone(is));
             self.uuids.insert((is.uuid(), job));
         }
+        let seen = match is.and_then(|is| is.state()) {
+            Some(state) if state.mod_revision == revision => seen,
+            // What is said of its rest was said before.
+            _ => Seen::Listed,
+        };
         self.schedule(was, is, seen);
         match after {
             Some(slot) => self.jobs.insert(job, slot),

@@ -13,6 +13,8 @@ pub(super) enum Verdict {
     Tried,
     /// Somebody else claimed it first.
     Taken,
+    /// The board is paused.
+    Paused,
     /// It could not be claimed, and is to be left alone for a while.
     Refused,
     /// No job can be done: the crew ends.
@@ -24,6 +26,7 @@ impl Verdict {
     pub(super) fn of_claim(error: &Error) -> Self {
         match error.kind() {
             ErrorKind::Claimed | ErrorKind::NotFound => Self::Taken,
+            ErrorKind::Paused => Self::Paused,
             ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Closed => {
                 Self::Failed(Failure::new(error.to_string()))
             }
@@ -59,12 +62,13 @@ where
     let mut running = JoinSet::new();
     let mut tried: u64 = 0;
     let mut failure = None;
+    let mut paused = false;
     loop {
         let more = |running: &JoinSet<_>, tried: u64| {
             let begun = tried + running.len() as u64;
             limits.max.is_none_or(|max| begun < max) && !limits.stop.is_cancelled()
         };
-        while more(&running, tried) && running.len() < limits.concurrency {
+        while more(&running, tried) && running.len() < limits.concurrency && !paused {
             let Some(job) = picker.pick() else { break };
             let doing = done(job.clone());
             running.spawn(async move { (job, doing.await) });
@@ -79,6 +83,7 @@ where
                 Ok((job, verdict)) => match verdict {
                     Verdict::Tried => { tried += 1; picker.tried(&job); }
                     Verdict::Taken => picker.taken(job),
+                    Verdict::Paused => { picker.tried(&job); paused = true; }
                     Verdict::Refused => picker.refused(job),
                     Verdict::Failed(why) => {
                         failure.get_or_insert(why);
@@ -91,7 +96,14 @@ where
                 }
             },
             () = limits.stop.cancelled(), if more => {}
-            () = picker.changed(), if more && running.len() < limits.concurrency => {}
+            resumed = board.resumed(None), if more && paused => match resumed {
+                Ok(_) => paused = false,
+                Err(error) => {
+                    failure.get_or_insert(Failure::new(error.to_string()));
+                    limits.stop.cancel();
+                }
+            },
+            () = picker.changed(), if more && !paused && running.len() < limits.concurrency => {}
         }
     }
     failure.map_or(Ok(()), Err)

@@ -143,7 +143,7 @@ impl Verb for RequestCancel {
 
     /// Asking again changes nothing, and is refused if the owner is another by then.
     fn settle(&self, _: &Evidence<'_>) -> Result<Settled<Self::Outcome>, Malformed> {
-        Ok(Settled::DidNotHappen)
+        Ok(Settled::Repeat)
     }
 }
 

@@ -65,20 +65,33 @@ impl DoneRecord {
     }
 
     /// The result of the job with this uuid, if that is the job which left `record`.
-    pub(super) fn result(record: &[u8], job: Uuid) -> Option<Value> {
+    ///
+    /// # Errors
+    /// If a newer version of this library left it. What can not be read otherwise is nobody's.
+    pub(super) fn result(record: &[u8], job: Uuid) -> Result<Option<Value>, Unreadable> {
         #[derive(Deserialize)]
         struct Wire {
             uuid: Uuid,
             #[serde(default, deserialize_with = "given")]
             result: Option<Value>,
+            jobboard: Option<Layout>,
+        }
+        #[derive(Deserialize)]
+        struct Layout {
+            v: Option<u32>,
         }
         /// As a result, null is one too.
         fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
             Value::deserialize(deserializer).map(Some)
         }
 
-        let done: Wire = record::read(record).ok()?;
-        done.result.filter(|_| done.uuid == job)
+        let done: Wire = match record::read_versioned(record) {
+            Ok(done) => done,
+            Err(why) if why.is_newer() => return Err(why),
+            Err(_) => return Ok(None),
+        };
+        record::check_version(done.jobboard.and_then(|layout| layout.v))?;
+        Ok(done.result.filter(|_| done.uuid == job))
     }
 }
 
@@ -124,8 +137,8 @@ mod tests {
             Value::Null,
         ] {
             let written = record(&result).unwrap();
-            assert_eq!(DoneRecord::result(written.bytes(), JOB), Some(result));
-            assert_eq!(DoneRecord::result(written.bytes(), Uuid::nil()), None);
+            let read = |job| DoneRecord::result(written.bytes(), job).unwrap();
+            assert_eq!((read(JOB), read(Uuid::nil())), (Some(result), None));
         }
     }
 
@@ -133,7 +146,7 @@ mod tests {
     fn record_without_a_result_or_without_sense_gives_none() {
         let none = json!({"uuid": JOB, "outcome": "CONSUMED"});
         for record in [none.to_string().as_str(), "{}", "hunter2"] {
-            assert_eq!(DoneRecord::result(record.as_bytes(), JOB), None);
+            assert_eq!(DoneRecord::result(record.as_bytes(), JOB), Ok(None));
         }
     }
 

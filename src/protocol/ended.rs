@@ -25,6 +25,9 @@ pub(crate) enum Ending {
     /// It has not: its key is there, or was moved into the trash by a person, and what stands in it can
     /// not be read.
     Unreadable,
+    /// It was consumed, and a newer version of this library left its result; this is what is to be said
+    /// of that.
+    NewerResult(String),
     /// It has not (any more): it was restored from the trash, and this is its posting again, with the
     /// revision at which that came to be.
     Restored(Revision, Bytes),
@@ -82,10 +85,17 @@ pub(crate) fn ending(
         ));
     }
     let done = RangeResponse::first(done?);
-    let result = done.and_then(|done| DoneRecord::result(&done.value, uuid));
+    let result = match done.map(|done| DoneRecord::result(&done.value, uuid)) {
+        Some(Err(newer)) => return Ok(Ending::NewerResult(newer.to_string())),
+        Some(Ok(result)) => result,
+        None => None,
+    };
     let data = keys.job(job, JobPart::Data);
     let keeps_it = |record: QuarantineRecord| record.contents.iter().any(|(key, _)| *key == data);
-    let is_kept = |kv: &KeyValue| QuarantineRecord::read(keys, &kv.value).is_ok_and(keeps_it);
+    // One from before this posting keeps another.
+    let is_kept = |kv: &KeyValue| {
+        kv.create_revision >= posted && QuarantineRecord::read(keys, &kv.value).is_ok_and(keeps_it)
+    };
     if result.is_none() && quarantined?.kvs.iter().any(is_kept) {
         return Ok(Ending::Unreadable);
     }
@@ -179,6 +189,15 @@ mod tests {
         };
         let kept = [(quarantine as Place, record("job42.data"))];
         assert_eq!(ending_with(&kept).await, Ending::Unreadable);
+        // Nor does what was quarantined before it was posted say anything.
+        let keys = Keyspace::new(&Namespace::default(), &BoardName::default());
+        let store = Memory::new();
+        let early = record("job42.data").to_string();
+        store.put(quarantine(&keys), early.into()).await.unwrap();
+        let answer = store.txn(ask(&keys, job())).await.unwrap();
+        let later = (job(), FIRST_PUT.next(), UUID);
+        let ended = ending(&keys, &answer, later).unwrap();
+        assert_eq!(ended, Ending::Consumed(None));
         // Not so what was left of a job that was consumed, or another trashed one.
         let kept = [(quarantine as Place, record("job42.state"))];
         assert_eq!(ending_with(&kept).await, Ending::Consumed(None));
@@ -199,6 +218,13 @@ mod tests {
         );
         let other = json!({"uuid": Uuid::nil(), "result": {"n": 1}});
         assert_eq!(ending_with(&[(done, other)]).await, Ending::Consumed(None));
+    }
+
+    #[tokio::test]
+    async fn result_that_a_newer_version_left_is_not_taken_for_none() {
+        let newer = json!({"uuid": UUID, "result": {"n": 1}, "jobboard": {"v": 2}});
+        let ended = ending_with(&[(done, newer)]).await;
+        assert!(matches!(ended, Ending::NewerResult(_)), "{ended:?}");
     }
 
     #[tokio::test]

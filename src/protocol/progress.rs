@@ -68,7 +68,7 @@ impl Verb for Report {
 
     /// Writing it again changes nothing, and is refused if the hold is over.
     fn settle(&self, _: &Evidence<'_>) -> Result<Settled<Self::Outcome>, Malformed> {
-        Ok(Settled::DidNotHappen)
+        Ok(Settled::Repeat)
     }
 }
 

@@ -53,6 +53,11 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unre
 /// Reads a record that carries the version of its layout. If it can not be read, a newer version is
 /// the reason that is told.
 pub(crate) fn read_versioned<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unreadable> {
+    read(bytes).map_err(|why| newer(bytes).unwrap_or(why))
+}
+
+/// What is to be said of a record that a newer version of this library wrote; nothing, if none did.
+pub(crate) fn newer(bytes: &[u8]) -> Option<Unreadable> {
     #[derive(Deserialize)]
     struct Any {
         jobboard: Version,
@@ -61,10 +66,8 @@ pub(crate) fn read_versioned<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Resu
     struct Version {
         v: u32,
     }
-    read(bytes).map_err(|why| {
-        let version = read::<Any>(bytes).ok().map(|any| any.jobboard.v);
-        check_version(version).err().unwrap_or(why)
-    })
+    let any: Any = read(bytes).ok()?;
+    check_version(Some(any.jobboard.v)).err()
 }
 
 /// Checks the version of a record's layout, if it says one.
@@ -95,10 +98,9 @@ type Fields = BTreeMap<String, Box<RawValue>>;
 /// not, stays as it was to the letter.
 pub(crate) fn annotate(posting: &[u8], notes: &impl Serialize) -> Result<Bytes, Unreadable> {
     let mut fields: Fields = read(posting)?;
-    let mut extras: Fields = match fields.get(EXTRAS) {
-        Some(extras) => read(extras.get().as_bytes())?,
-        None => Fields::new(),
-    };
+    let extras = fields.get(EXTRAS).map(|extras| extras.get().as_bytes());
+    let extras = extras.map(read::<Option<Fields>>).transpose()?;
+    let mut extras = extras.flatten().unwrap_or_default();
     extras.extend(read::<Fields>(&write(notes))?);
     fields.insert(EXTRAS.to_owned(), to_raw_value(&extras)?);
     Ok(write(&fields))
@@ -177,6 +179,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn notes_are_added_where_there_is_nothing_to_add_them_to() {
+        for posting in ["{}", r#"{"jobboard":null}"#] {
+            let noted = annotate(posting.as_bytes(), &json!({"attempts": 3})).unwrap();
+            assert_eq!(&*noted, br#"{"jobboard":{"attempts":3}}"#);
+        }
+    }
 
     #[test]
     fn notes_are_added_and_nothing_else_changes() {

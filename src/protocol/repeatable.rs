@@ -41,6 +41,6 @@ impl Verb for Repeatable {
     }
 
     fn settle(&self, _: &Evidence<'_>) -> Result<Settled<Self::Outcome>, Malformed> {
-        Ok(Settled::DidNotHappen)
+        Ok(Settled::Repeat)
     }
 }

@@ -190,6 +190,7 @@ impl StateRecord {
         Self {
             claim: None,
             progress: None,
+            delay_ms: None,
             ..self.clone()
         }
     }

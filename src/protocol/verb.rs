@@ -68,6 +68,8 @@ pub(crate) enum Settled<O> {
     Known(O),
     /// Nothing happened, and nothing will: it can be sent again.
     DidNotHappen,
+    /// It can have happened, and will not any more: to do it again leaves the same.
+    Repeat,
     /// Nobody can tell any more.
     CannotTell,
 }

@@ -34,6 +34,16 @@ pub(crate) enum WriteError {
 }
 
 impl WriteError {
+    /// What is to be said where the verb can have happened when it was sent before.
+    pub(super) fn in_doubt(self) -> Self {
+        match self {
+            Self::Unreached(why) => Self::Unknown(why),
+            Self::Refused(error) => Self::Unknown(error.to_string()),
+            Self::NotSent => Self::Lost,
+            told => told,
+        }
+    }
+
     /// Nothing is left that would tell what became of the verb.
     pub(super) fn untold() -> Self {
         Self::Unknown("what would tell has gone with the session".to_owned())
@@ -50,18 +60,31 @@ const SENT: u8 = 1;
 /// The call has ended: the verb is not to be sent (again).
 const GIVEN_UP: u8 = 2;
 
+/// What was sent before can have happened.
+const IN_DOUBT: u8 = 4;
+
 impl Ticket {
     /// Ends the call. True if the verb has not happened and will not: it was not sent, or what was
     /// sent did not happen.
     pub(super) fn give_up(&self) -> bool {
-        self.0.fetch_or(GIVEN_UP, Ordering::AcqRel) & SENT == 0
+        self.0.fetch_or(GIVEN_UP, Ordering::AcqRel) & (SENT | IN_DOUBT) == 0
     }
 
     /// Marks the verb as sent; false if the call has ended.
     fn send(&self) -> bool {
+        let send = |state| (state & GIVEN_UP == 0).then_some(state | SENT);
         self.0
-            .compare_exchange(0, SENT, Ordering::AcqRel, Ordering::Acquire)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, send)
             .is_ok()
+    }
+
+    /// Notes that what was sent can have happened, although it will be sent again.
+    fn doubt(&self) {
+        self.0.fetch_or(IN_DOUBT, Ordering::AcqRel);
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.0.load(Ordering::Acquire) & IN_DOUBT != 0
     }
 
     /// Marks the verb as not sent: what was sent did not happen. False if the call has ended.
@@ -164,6 +187,10 @@ where
     fn settle(self: Box<Self>, evidence: &Evidence<'_>) -> Verdict {
         match self.verb.settle(evidence) {
             Ok(Settled::DidNotHappen) => return Verdict::Again(self),
+            Ok(Settled::Repeat) => {
+                self.ticket.doubt();
+                return Verdict::Again(self);
+            }
             Ok(Settled::CannotTell) => return Verdict::CannotTell(self),
             Ok(Settled::Known(outcome)) => (self.then)(Ok(outcome)),
             Err(malformed) => (self.then)(Err(malformed.into())),
@@ -172,13 +199,61 @@ where
     }
 
     fn fail(self: Box<Self>, error: WriteError) {
+        let error = if self.ticket.is_in_doubt() {
+            error.in_doubt()
+        } else {
+            error
+        };
         (self.then)(Err(error));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::{
+        protocol::{
+            barrier::barrier,
+            keys::{BoardName, Keyspace, Namespace},
+            verb::Receipt,
+        },
+        store::Revision,
+    };
+
+    #[test]
+    fn verb_that_can_have_happened_is_not_told_as_one_that_did_not() {
+        let keys = Keyspace::new(&Namespace::default(), &BoardName::default());
+        let told = Arc::new(Mutex::new(None));
+        for (error, known) in [
+            (WriteError::Unreached("away".to_owned()), "no answer came"),
+            (
+                WriteError::NotSent,
+                "the session ended while it was under way",
+            ),
+        ] {
+            let (ticket, tell) = (Ticket::default(), Arc::clone(&told));
+            let then = move |outcome: Result<Revision, WriteError>| {
+                *tell.lock().unwrap() = outcome.err();
+            };
+            let carried = member(barrier(&keys), ticket.clone(), then);
+            assert!(carried.send());
+            let evidence = Evidence {
+                at: Revision::new(9),
+                reads: &[],
+                receipt: Receipt::DoesNotName,
+            };
+            let Verdict::Again(carried) = carried.settle(&evidence) else {
+                panic!("it is to be sent again");
+            };
+            assert!(carried.wait() && carried.send() && carried.wait());
+            carried.fail(error);
+            let error = told.lock().unwrap().take().unwrap();
+            assert!(error.to_string().starts_with(known), "{error}");
+            assert!(!ticket.give_up(), "it could have happened");
+        }
+    }
 
     #[test]
     fn verb_of_a_call_that_ended_is_not_sent() {

@@ -62,12 +62,22 @@ impl Pool {
         verb: V,
         deadline: Instant,
     ) -> Result<V::Outcome, WriteError> {
+        // Whether it can have happened in a session that ended. It will not any more; those verbs that
+        // can not be repeated without harm are not told this.
+        let mut in_doubt = false;
         loop {
-            let session = self.session(deadline).await?;
-            match session.write(verb.clone(), deadline).await {
-                // A verb that was under way when its lease was revoked did not happen later; those
-                // for which it matters whether it happened before are not told this.
-                Err(WriteError::NotSent | WriteError::Lost) => {}
+            let written = match self.session(deadline).await {
+                Ok(session) => session.write(verb.clone(), deadline).await,
+                Err(WriteError::NotSent) if !in_doubt => return Err(WriteError::NotSent),
+                Err(WriteError::NotSent) => {
+                    return Err(WriteError::Unknown("the board is closed".to_owned()));
+                }
+                Err(error) => Err(error),
+            };
+            match written {
+                Err(WriteError::NotSent) => {}
+                Err(WriteError::Lost) => in_doubt = true,
+                Err(error) if in_doubt => return Err(error.in_doubt()),
                 outcome => return outcome,
             }
         }

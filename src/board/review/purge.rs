@@ -66,7 +66,11 @@ impl TrashReview {
                 if purged == 0 {
                     return Err(error);
                 }
-                let why = format!("{purged} jobs were purged, the next were not");
+                let rest = match error.kind() {
+                    ErrorKind::Unknown => "the next may have been",
+                    _ => "the next were not",
+                };
+                let why = format!("{purged} jobs were purged, {rest}");
                 return Err(Error::new(ErrorKind::Unknown, DOING, why).with_source(error));
             }
         }

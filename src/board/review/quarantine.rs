@@ -10,6 +10,7 @@ use crate::{
         offer::NotOffered,
         quarantine::{MAX_KEYS, Quarantine, QuarantineRefusal},
         quarantined::QuarantineRecord,
+        record,
         trashed::Place,
     },
     store::{Key, KeyRange, KeyValue},
@@ -25,7 +26,8 @@ impl TrashReview {
     /// trash. Nothing else ever removes it: a person decides.
     ///
     /// # Guarantees
-    /// It is the very record that was seen that is moved, and no job that somebody holds. If this fails,
+    /// It is the very record that was seen that is moved (of a missing posting, what else there is of the
+    /// job now), and no job that somebody holds. If this fails, but for [`Unknown`](ErrorKind::Unknown),
     /// everything is as it was.
     ///
     /// # Errors
@@ -76,6 +78,10 @@ impl TrashReview {
         let name = shared.keys.name_of(&unreadable.key);
         let name = name.ok_or_else(|| invalid("it is no key of the board's jobs or trash"))?;
         let found = self.found(unreadable, &doing).await?;
+        if let Some(kv) = found.iter().find(|kv| record::newer(&kv.value).is_some()) {
+            let why = format!("a newer version of this library wrote {}", kv.key);
+            return Err(invalid(&why));
+        }
         if found.len() > MAX_KEYS {
             return Err(invalid(
                 "the job has more than 50 keys: begin with the others",
@@ -83,19 +89,19 @@ impl TrashReview {
         }
         let moved: Vec<_> = found.iter().map(Place::of).collect();
         let contents = found.into_iter().map(|kv| (kv.key, kv.value));
-        let record = QuarantineRecord {
+        let to_keep = QuarantineRecord {
             contents: contents.collect(),
             on: shared.clock.now(),
             by: by.to_owned(),
             reason: reason.map(str::to_owned),
             error: unreadable.why.clone(),
         };
-        let record = record.write(&shared.keys);
-        let record = record.ok_or_else(|| invalid("it is no key of the board's jobs or trash"))?;
-        check_length(&doing, "the record of it", record.len(), MAX_QUARANTINED)?;
+        let kept = to_keep.write(&shared.keys);
+        let kept = kept.ok_or_else(|| invalid("it is no key of the board's jobs or trash"))?;
+        check_length(&doing, "the record of it", kept.len(), MAX_QUARANTINED)?;
         let deadline = self.board.deadline();
         for copy in 0.. {
-            let to = (shared.keys.quarantine(&name, copy), record.clone());
+            let to = (shared.keys.quarantine(&name, copy), kept.clone());
             let verb = Quarantine::new(&shared.keys, &unreadable.key, moved.clone(), to);
             let outcome = connection.pool().write(verb, deadline).await;
             match outcome.map_err(|error| failure::of_write(&doing, error))? {

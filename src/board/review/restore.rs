@@ -15,8 +15,8 @@ impl TrashReview {
     /// was posted, as if it had never been tried. It takes its unique key again, if it has one.
     ///
     /// # Guarantees
-    /// A trashed job is restored once, whoever does so, and not after it was purged. If this fails, the
-    /// trash and the board are as they were.
+    /// A trashed job is restored once, whoever does so, and not after it was purged. If this fails,
+    /// but for [`Unknown`](ErrorKind::Unknown), the trash and the board are as they were.
     ///
     /// # Caveats
     /// Handles to the job from before it was trashed do not follow it: they show it as

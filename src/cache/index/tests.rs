@@ -542,6 +542,19 @@ async fn job_whose_owners_died_in_a_row_rests_from_when_the_last_one_is_seen_to_
 }
 
 #[tokio::test(start_paused = true)]
+async fn rest_does_not_begin_anew_when_a_client_gives_back_that_knows_of_none() {
+    let mut index = index();
+    let state = json!({"delay_ms": 3_600_000, "not_before": "1970-01-01T00:00:00.000000"});
+    let state = put(1, JobPart::State, record::write(&state), 2);
+    apply(&mut index, &[data(1, "NORMAL", 2), state]);
+    assert!(offered(&index).is_empty());
+    // TaskFlow claims it all the same, and writes no state.
+    apply(&mut index, &[owner(1, 3)]);
+    apply(&mut index, &[delete(1, JobPart::Owner, 4)]);
+    assert_eq!(offered(&index), [1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn list_does_not_begin_a_rest_anew() {
     let mut old = index();
     apply(&mut old, &[data(1, "NORMAL", 2), rests(1, MINUTE, 2)]);

@@ -22,21 +22,21 @@ fn barrier_is_written_in_every_state() {
             since: &[],
             outcome: SENT,
             after: &[(BARRIER, SENT)],
-            settled: Settled::DidNotHappen,
+            settled: Settled::Repeat,
         },
         Row {
             name: "barrier of another",
             since: &[Put(BARRIER, ANY)],
             outcome: SENT,
             after: &[(BARRIER, SENT)],
-            settled: Settled::DidNotHappen,
+            settled: Settled::Repeat,
         },
         Row {
             name: "paused",
             since: &[Put(PAUSED, ANY)],
             outcome: SENT,
             after: &[(PAUSED, SINCE[0]), (BARRIER, SENT)],
-            settled: Settled::DidNotHappen,
+            settled: Settled::Repeat,
         },
     ];
     check(NONE, barrier, rows);
@@ -47,8 +47,8 @@ fn lost_barrier_is_written_again() {
     let rows = [Lost {
         name: "nothing",
         later: &[],
-        arrived: Settled::DidNotHappen,
-        never_arrived: Settled::DidNotHappen,
+        arrived: Settled::Repeat,
+        never_arrived: Settled::Repeat,
     }];
     check_lost(NONE, barrier, rows);
 }

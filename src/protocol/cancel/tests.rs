@@ -35,7 +35,7 @@ fn asked(name: &'static str, since: &'static [Change], after: Keys) -> Row<Outco
         since,
         outcome: Ok(SENT),
         after,
-        settled: Settled::DidNotHappen,
+        settled: Settled::Repeat,
     }
 }
 
@@ -101,8 +101,8 @@ fn lost_request_is_made_again() {
     let again = |name, later| Lost {
         name,
         later,
-        arrived: Settled::DidNotHappen,
-        never_arrived: Settled::DidNotHappen,
+        arrived: Settled::Repeat,
+        never_arrived: Settled::Repeat,
     };
     let rows = [
         again("nothing else", &[]),

@@ -39,7 +39,7 @@ fn done(name: &'static str, since: &'static [Change], after: Keys) -> Row<Revisi
         since,
         outcome: SENT,
         after,
-        settled: Settled::DidNotHappen,
+        settled: Settled::Repeat,
     }
 }
 
@@ -86,8 +86,8 @@ fn lost_pause_and_lost_resume_are_written_again() {
     let again = || Lost {
         name: "nothing",
         later: &[],
-        arrived: Settled::DidNotHappen,
-        never_arrived: Settled::DidNotHappen,
+        arrived: Settled::Repeat,
+        never_arrived: Settled::Repeat,
     };
     check_lost(NONE, pause, [again()]);
     check_lost(STANDS, pause, [again()]);

@@ -8,7 +8,7 @@ use crate::protocol::table::{
 
 type Outcome = Result<Revision, NotHeld>;
 
-const AGAIN: Settled<Outcome> = Settled::DidNotHappen;
+const AGAIN: Settled<Outcome> = Settled::Repeat;
 
 fn report(stage: &Stage) -> Report {
     let progress = Progress {

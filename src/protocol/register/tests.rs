@@ -37,7 +37,7 @@ fn done(name: &'static str, since: &'static [Change], after: Keys) -> Row<Revisi
         since,
         outcome: SENT,
         after,
-        settled: Settled::DidNotHappen,
+        settled: Settled::Repeat,
     }
 }
 
@@ -78,8 +78,8 @@ fn lost_registration_is_written_again() {
     let again = || Lost {
         name: "nothing",
         later: &[],
-        arrived: Settled::DidNotHappen,
-        never_arrived: Settled::DidNotHappen,
+        arrived: Settled::Repeat,
+        never_arrived: Settled::Repeat,
     };
     check_lost(NONE, register, [again()]);
     check_lost(STANDS, deregister, [again()]);
