@@ -57,6 +57,7 @@ mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
+mod conductor;
 mod delays;
 pub mod docs;
 mod error;
@@ -77,6 +78,10 @@ pub use crate::{
         Notification, Notifier, Quarantined, Retry, TrashList, TrashReview, TrashedJob,
     },
     cache::{Counts, EntityEvent, Registered, Unreadable},
+    conductor::{
+        Conductor, ConductorBuilder, ConductorEvent, Context, Handler, HandlerError, Outcome, Step,
+        StopReason,
+    },
     error::{Error, ErrorKind, Result},
     logbook::{AtomDetail, FlowDetail, LogBook, LogBooks},
     protocol::{

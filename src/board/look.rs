@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::{Job, JobBoard};
 use crate::{
     cache::{Counts, Entry, Unreadable},
+    clock::Clock,
     protocol::{keys::JobId, state::SeenState},
+    random::Random,
     store::Revision,
 };
 
@@ -89,6 +91,14 @@ impl JobBoard {
     }
 
     /// A handle to a job.
+    pub(crate) fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
     pub(super) fn job_of(&self, entry: Arc<Entry>) -> Job {
         Job {
             board: self.clone(),

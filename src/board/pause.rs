@@ -7,7 +7,7 @@ use super::{
     wait::{from_now, in_time},
 };
 use crate::{
-    cache::Closed,
+    cache::{Closed, PauseReader},
     error::{Error, ErrorKind, Result},
     protocol::{
         limits::{MAX_REASON, check_length, check_name},
@@ -18,6 +18,12 @@ use crate::{
 };
 
 impl JobBoard {
+    /// A live view of whether the board is paused.
+    pub(crate) fn pause_view(&self) -> Result<PauseReader> {
+        let connection = self.connection("watch for pauses of the board")?;
+        Ok(connection.pauses().0.reader().clone())
+    }
+
     /// Pauses the board: until it is [resumed](Self::resume), nothing is claimed. `by` is who pauses
     /// it, and `reason` is why, at most 4 KiB.
     ///

@@ -92,12 +92,21 @@ impl Retry {
         }
     }
 
-    pub(super) fn check(&self, doing: &str) -> Result<()> {
+    pub(crate) fn check(&self, doing: &str) -> Result<()> {
         if let Rest::For(delay) = self.rest {
             check_delay(doing, delay)?;
         }
         let length = self.reason.as_ref().map_or(0, String::len);
         check_length(doing, "the reason", length, MAX_REASON)
+    }
+
+    /// Whether the try counts.
+    pub(crate) const fn is_counted(&self) -> bool {
+        self.counted
+    }
+
+    pub(crate) fn into_reason(self) -> Option<String> {
+        self.reason
     }
 
     /// The state of `job` once it is given back: it was `claimed`, and is as `before` if that does

@@ -37,7 +37,7 @@ pub(crate) use self::{
     entities::{Batch, EntityCache, EntityReader},
     entry::{Entry, Holder, Position},
     link::Closed,
-    pauses::PauseCache,
+    pauses::{PauseCache, PauseReader},
     reader::Reader,
     trash::{TrashWatch, Trashed},
 };

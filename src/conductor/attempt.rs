@@ -1,0 +1,215 @@
+//! One try of one job: claim, handle, settle.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
+
+use super::{Conducting, ConductorEvent, Context, HandlerError, Outcome, Step, StopReason};
+use crate::{Claim, Error, ErrorKind, Job, Result, Retry, protocol::limits::MAX_REASON};
+
+/// How long is waited before a verb is tried again that etcd could not serve.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a try of a job means for the conductor.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The job was claimed, and whatever became of it is on the board.
+    Tried,
+    /// Somebody else claimed it first, or it is gone.
+    Taken,
+    /// It could not be claimed: it is to be left alone for a while.
+    Refused,
+    /// The board is paused.
+    Paused,
+    /// No job can be claimed: the conductor ends.
+    Failed(Error),
+}
+
+impl Conducting {
+    /// Tries a job. Tells how long its claim took.
+    pub(super) async fn attempt(self: Arc<Self>, job: Job) -> (Verdict, Duration) {
+        let asked = Instant::now();
+        let claimed = self.board.claim(&job, &self.who).await;
+        let took = asked.elapsed();
+        let verdict = match claimed {
+            Ok(claim) => {
+                let (id, name, attempt) = (claim.job().id(), claim.job().name(), claim.attempt());
+                let span = tracing::info_span!("job", %id, name, attempt);
+                self.run(claim).instrument(span).await;
+                Verdict::Tried
+            }
+            Err(error) => self.not_claimed(job, error),
+        };
+        (verdict, took)
+    }
+
+    fn not_claimed(&self, job: Job, error: Error) -> Verdict {
+        let (verdict, step) = match error.kind() {
+            ErrorKind::Claimed | ErrorKind::NotFound | ErrorKind::Lost => {
+                (Verdict::Taken, Step::Missed)
+            }
+            ErrorKind::Paused => return Verdict::Paused,
+            ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Closed => {
+                return Verdict::Failed(error);
+            }
+            _ => (Verdict::Refused, Step::Refused(error.to_string())),
+        };
+        self.tell(ConductorEvent {
+            job: Some(job),
+            attempt: None,
+            step,
+        });
+        verdict
+    }
+
+    /// Has the handler do a claimed job, and does with the job what it says.
+    async fn run(&self, claim: Claim) {
+        let claim = Arc::new(claim);
+        let context = Context::new(Arc::clone(&claim), self.stopping.shutdown().clone());
+        let tell = |step| {
+            tracing::debug!(?step);
+            self.tell(ConductorEvent {
+                job: Some(claim.job().clone()),
+                attempt: Some(claim.attempt()),
+                step,
+            });
+        };
+        tell(Step::Started);
+        let ended = self.handle(&context).await;
+        if ended.is_none() {
+            tell(Step::Dropped);
+        }
+        if let Some(settle) = self.decide(&context, ended) {
+            tell(self.settle(&claim, settle).await);
+        } else {
+            tell(Step::Lost);
+        }
+    }
+
+    /// Runs the handler; `None` if it was dropped, as it did not end in time when it was to stop.
+    async fn handle(&self, context: &Context) -> Option<Result<Outcome, String>> {
+        let handling = Arc::clone(&self.handler).run(context.clone());
+        let mut handling = AssertUnwindSafe(handling).catch_unwind().map(told);
+        let stop = context.cancellation();
+        tokio::select! {
+            biased;
+            () = self.stopping.halt().cancelled() => return None,
+            ended = &mut handling => return Some(ended),
+            () = stop.cancelled() => {}
+            () = self.stopping.shutdown().cancelled() => stop.cancel(),
+        }
+        tokio::select! {
+            biased;
+            () = self.stopping.halt().cancelled() => None,
+            ended = timeout(self.settings.grace, handling) => ended.ok(),
+        }
+    }
+
+    /// What is to become of the job; nothing, if it is not held any more.
+    fn decide(&self, context: &Context, ended: Option<Result<Outcome, String>>) -> Option<Outcome> {
+        let stop = context.stop_reason();
+        let failed = match ended {
+            Some(Ok(outcome)) if context.claim().is_held() => return Some(outcome),
+            Some(Ok(_)) => return None,
+            Some(Err(why)) => why,
+            None => "its handler did not end in time".to_owned(),
+        };
+        match stop {
+            Some(StopReason::Lost) => None,
+            Some(StopReason::Requested(request)) => Some(Outcome::Trash(request.as_reason())),
+            // It did not get the time that it needs.
+            Some(StopReason::Shutdown) => {
+                let retry = Retry::at_once().uncounted();
+                Some(Outcome::Abandon(retry))
+            }
+            None if self.stopping.halt().is_cancelled() => {
+                Some(Outcome::Abandon(Retry::at_once().uncounted()))
+            }
+            None => {
+                let retry = self.settings.retry.clone().unwrap_or_else(Retry::backoff);
+                Some(Outcome::Abandon(retry.reason(within_limit(failed))))
+            }
+        }
+    }
+
+    /// Does with the job what was decided, however long etcd takes while the claim is held.
+    async fn settle(&self, claim: &Claim, outcome: Outcome) -> Step {
+        loop {
+            let settled = settle(claim, &outcome).await;
+            match settled {
+                Ok(()) => return done(outcome),
+                Err(error) => match error.kind() {
+                    ErrorKind::Lost => return Step::Lost,
+                    ErrorKind::Unavailable => tokio::select! {
+                        biased;
+                        () = claim.lost() => return Step::Lost,
+                        () = self.stopping.halt().cancelled() => {
+                            return Step::Unsettled(error.to_string());
+                        }
+                        () = sleep(AGAIN) => {}
+                    },
+                    // What can not be is the handler's fault: the job is not to be lost for that.
+                    ErrorKind::Invalid => return self.give_back(claim, &error).await,
+                    _ => return Step::Unsettled(error.to_string()),
+                },
+            }
+        }
+    }
+
+    async fn give_back(&self, claim: &Claim, why: &Error) -> Step {
+        let why = within_limit(why.to_string());
+        match claim
+            .abandon_with(Retry::backoff().reason(why.as_str()))
+            .await
+        {
+            Ok(_) => Step::Abandoned(Some(why)),
+            Err(error) => Step::Unsettled(error.to_string()),
+        }
+    }
+}
+
+async fn settle(claim: &Claim, outcome: &Outcome) -> Result<()> {
+    let at = match outcome {
+        Outcome::Consume => claim.consume().await,
+        Outcome::ConsumeWith(result) => claim.consume_with(result.clone()).await,
+        Outcome::Abandon(retry) => claim.abandon_with(retry.clone()).await,
+        Outcome::Snooze(delay) => claim.abandon_with(Retry::after(*delay).uncounted()).await,
+        Outcome::Trash(reason) => claim.trash(reason).await,
+    };
+    at.map(drop)
+}
+
+fn done(outcome: Outcome) -> Step {
+    match outcome {
+        Outcome::Consume | Outcome::ConsumeWith(_) => Step::Consumed,
+        Outcome::Abandon(retry) if retry.is_counted() => Step::Abandoned(retry.into_reason()),
+        Outcome::Abandon(retry) => Step::Snoozed(retry.into_reason()),
+        Outcome::Snooze(_) => Step::Snoozed(None),
+        Outcome::Trash(reason) => Step::Trashed(reason),
+    }
+}
+
+/// What a handler gave, an error or a panic as text.
+fn told(
+    ended: Result<Result<Outcome, HandlerError>, Box<dyn Any + Send>>,
+) -> Result<Outcome, String> {
+    match ended {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(panic) => {
+            let words = panic
+                .downcast_ref::<&str>()
+                .map(|words| (*words).to_owned());
+            let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+            Err(format!("panicked: {}", words.unwrap_or_default()))
+        }
+    }
+}
+
+/// As much of a reason as the board takes.
+fn within_limit(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+    reason
+}

@@ -1,0 +1,240 @@
+//! The loop of a conductor: picks jobs as long as it has room, and waits for what changes that.
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until, timeout},
+};
+use uuid::Uuid;
+
+use super::{
+    Conducting, ConductorEvent, Step,
+    attempt::Verdict,
+    picker::{Pick, Picker},
+    register::KIND,
+};
+use crate::{
+    Entities, Error, ErrorKind, Job, JobBoard, Result, cache::PauseReader, store::Revision,
+};
+
+/// What runs, and what may.
+struct Dispatch {
+    conducting: Arc<Conducting>,
+    conductors: Entities,
+    pauses: PauseReader,
+    picker: Picker,
+    running: JoinSet<(Uuid, Verdict, Duration)>,
+    /// Whether what runs is a job that is to run alone.
+    alone: bool,
+    /// How many jobs were claimed so far.
+    dispatched: u64,
+    /// The revision of the view that was looked at last.
+    seen: Revision,
+}
+
+/// What is waited for.
+enum Next {
+    /// It may have room for another job, or see another.
+    Look,
+    /// No further job is claimed.
+    Drain,
+}
+
+impl Conducting {
+    /// Runs jobs until it is told to stop.
+    pub(super) async fn dispatch(self: Arc<Self>) -> Result<()> {
+        let entity = self.entity();
+        self.board.register_entity(&entity).await?;
+        let conductors = self.board.entities().await?;
+        let pauses = self.board.pause_view()?;
+        let mut dispatch = Dispatch {
+            picker: Picker::new(self.instance),
+            conductors,
+            pauses,
+            running: JoinSet::new(),
+            alone: false,
+            dispatched: 0,
+            seen: Revision::ZERO,
+            conducting: Arc::clone(&self),
+        };
+        let failed = dispatch.claim_and_run().await.err();
+        dispatch.drain().await;
+        let gone = self
+            .board
+            .deregister_entity(entity.kind(), entity.name())
+            .await;
+        if let Err(error) = gone {
+            tracing::debug!(%error, "the conductor is listed until its session ends");
+        }
+        self.tell(ConductorEvent::of_conductor(Step::Stopped));
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+impl Dispatch {
+    /// Claims jobs and has them done, until it is told to stop, has done as many as it was to, or can
+    /// not go on.
+    async fn claim_and_run(&mut self) -> Result<()> {
+        loop {
+            let later = self.fill();
+            if self.is_enough() {
+                return Ok(());
+            }
+            match self.next(later).await? {
+                Next::Look => {}
+                Next::Drain => return Ok(()),
+            }
+        }
+    }
+
+    /// Claims as many jobs as there is room for. Gives when to look again, if nothing changes before.
+    fn fill(&mut self) -> Option<Instant> {
+        self.seen = self.conducting.board.revision();
+        if self.pauses.is_paused() {
+            return None;
+        }
+        while self.has_room() {
+            let others = self.others();
+            let wanted = &self.conducting.wanted;
+            let jobs = self.conducting.board.jobs().only_unclaimed();
+            let jobs = jobs.filter(|job| wanted(job));
+            match self.picker.pick(jobs, &others, Instant::now()) {
+                Pick::Job(job) => self.start(job),
+                Pick::MakeRoom => return None,
+                Pick::Nothing(later) => {
+                    let due = self.conducting.board.next_due();
+                    return later.into_iter().chain(due).min();
+                }
+            }
+        }
+        None
+    }
+
+    fn has_room(&self) -> bool {
+        let begun = self.dispatched + self.running.len() as u64;
+        let max = self.conducting.settings.max_dispatches;
+        self.running.len() < self.conducting.settings.concurrency
+            && !self.alone
+            && max.is_none_or(|max| begun < max)
+    }
+
+    fn is_enough(&self) -> bool {
+        let max = self.conducting.settings.max_dispatches;
+        max.is_some_and(|max| self.dispatched >= max)
+    }
+
+    fn start(&mut self, job: Job) {
+        self.alone = job.is_suspect();
+        let conducting = Arc::clone(&self.conducting);
+        let uuid = job.uuid();
+        self.running.spawn(async move {
+            let (verdict, took) = conducting.attempt(job).await;
+            (uuid, verdict, took)
+        });
+    }
+
+    /// The live conductors, by their instances.
+    fn others(&self) -> Vec<Uuid> {
+        let conductors = self.conductors.of_kind(KIND);
+        let instance = |one: &crate::Registered| {
+            let instance = one.entity.metadata().get("instance")?;
+            instance.as_str()?.parse().ok()
+        };
+        conductors
+            .iter()
+            .map(|one| instance(one).unwrap_or(one.session))
+            .collect()
+    }
+
+    /// Waits until there may be something to do.
+    async fn next(&mut self, later: Option<Instant>) -> Result<Next> {
+        let conducting = Arc::clone(&self.conducting);
+        let has_room = self.has_room();
+        tokio::select! {
+            biased;
+            () = conducting.stopping.drain().cancelled() => Ok(Next::Drain),
+            Some(ended) = self.running.join_next() => {
+                self.ended(ended)?;
+                // All that have ended make room at once.
+                while let Some(ended) = self.running.join_next().now_or_never().flatten() {
+                    self.ended(ended)?;
+                }
+                Ok(Next::Look)
+            }
+            looked = changed(&conducting.board, &self.pauses, self.seen), if has_room => {
+                looked?;
+                Ok(Next::Look)
+            }
+            () = at(later), if has_room => Ok(Next::Look),
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Uuid, Verdict, Duration), JoinError>) -> Result<()> {
+        // A handler's panic is caught; nothing else here panics or is aborted.
+        let (job, verdict, took) = ended
+            .map_err(|error| Error::new(ErrorKind::Unknown, "run a job", error.to_string()))?;
+        self.alone = false;
+        let now = Instant::now();
+        match verdict {
+            Verdict::Tried => {
+                self.dispatched += 1;
+                self.picker.claimed(took);
+                self.picker.tried(job);
+            }
+            Verdict::Taken => {
+                self.picker.claimed(took);
+                self.picker.taken(job, now);
+            }
+            Verdict::Refused => self.picker.refused(job, now),
+            Verdict::Paused => {
+                self.conducting
+                    .tell(ConductorEvent::of_conductor(Step::Paused));
+                self.picker.tried(job);
+            }
+            Verdict::Failed(error) => {
+                self.picker.tried(job);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for what runs, for as long as it is given, and then ends it.
+    async fn drain(&mut self) {
+        let conducting = Arc::clone(&self.conducting);
+        conducting.tell(ConductorEvent::of_conductor(Step::Draining));
+        let stopping = &conducting.stopping;
+        let patience = conducting.settings.drain;
+        if timeout(patience, self.all_ended()).await.is_err() {
+            stopping.shutdown().cancel();
+            self.all_ended().await;
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            if let Err(error) = self.ended(ended) {
+                tracing::warn!(%error, "while stopping");
+            }
+        }
+    }
+}
+
+/// Waits until the view of the board shows something new, or the board is paused no longer.
+async fn changed(board: &JobBoard, pauses: &PauseReader, seen: Revision) -> Result<()> {
+    if pauses.is_paused() {
+        let doing = "run jobs";
+        let resumed = pauses.until(false).await;
+        return resumed.map_err(|closed| Error::new(ErrorKind::Closed, doing, closed.to_string()));
+    }
+    board.changed(seen).await.map(drop)
+}
+
+async fn at(later: Option<Instant>) {
+    match later {
+        Some(later) => sleep_until(later).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,24 @@
+//! What came of a job, as its handler says it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::Retry;
+
+/// What came of a job, as its [handler](super::Handler) says it: what is to become of it now.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The job is done.
+    Consume,
+    /// The job is done, and this result is [kept](crate::Claim::consume_with) for who waits for it.
+    ConsumeWith(Value),
+    /// The job is given back, to be tried again as this says. The try counts, unless it says otherwise.
+    Abandon(Retry),
+    /// The job can not be done yet, which is nobody's fault: it is to be tried again after this time,
+    /// and the try does not count.
+    Snooze(Duration),
+    /// The job is broken, for this reason: it goes into the trash, and is not tried again.
+    Trash(String),
+}
