@@ -5,12 +5,10 @@
 //! not (one line says why), and 2 if the command line itself is wrong.
 
 mod connect;
-mod crew;
 mod demo;
 mod failure;
 mod look;
 mod output;
-mod picker;
 mod post;
 mod run;
 mod signals;
@@ -51,7 +49,7 @@ enum Command {
     Run(run::Run),
     Demo(demo::Demo),
     #[command(hide = true)]
-    DemoConductor(demo::Conductor),
+    DemoConductor(demo::DemoConductor),
 }
 
 /// Does what the command line of this process asks for, and gives its exit code.

@@ -5,35 +5,32 @@
 //! The end of its input makes it end, so that it never outlives the demo.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    sync::RwLock,
+    sync::{OwnedRwLockReadGuard, RwLock},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{AT_A_TIME, TTL};
 use crate::{
-    Claim, Job,
-    cli::{
-        Failure,
-        connect::Place,
-        crew::{Limits, Verdict, work},
-        output,
-    },
+    Conductor, ConductorEvent, Context, Handler, HandlerError, JobId, Outcome, Step, StopReason,
+    cli::{Failure, connect::Place, output},
 };
 
 /// A conductor of the demo.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Conductor {
+pub(in crate::cli) struct DemoConductor {
     /// The name under which it claims.
     #[arg(long)]
     who: String,
@@ -52,41 +49,46 @@ pub(super) fn consumed(records: &Path, who: &str) -> PathBuf {
     records.join(format!("{who}.consumed"))
 }
 
-impl Conductor {
+impl DemoConductor {
     pub(in crate::cli) async fn run(self, place: &Place) -> Result<(), Failure> {
         let worker = Arc::new(Worker {
             digests: append(&digests(&self.records, &self.who))?,
-            consumed: append(&consumed(&self.records, &self.who))?,
-            who: self.who,
-            keeping: RwLock::new(false),
-            over: CancellationToken::new(),
+            keeping: Arc::default(),
+            consuming: Mutex::default(),
+            failure: Mutex::default(),
         });
+        let consumed = append(&consumed(&self.records, &self.who))?;
         let board = place.connect_with(|board| board.ttl(TTL)).await?;
-        let limits = Limits {
-            concurrency: AT_A_TIME,
-            max: None,
-            stop: worker.over.clone(),
-        };
-        let mut jobs = pin!(work(&board, limits, |job| {
-            let worker = Arc::clone(&worker);
-            async move { worker.attempt(job).await }
-        }));
-        let done = tokio::select! {
-            biased;
-            done = &mut jobs => done,
-            told = listen(&worker) => {
-                // What is on its way is still waited for, and recorded.
-                worker.over.cancel();
-                let done = jobs.await;
-                told.and(done)
+        let conductor = Conductor::builder(&board, &self.who).concurrency(AT_A_TIME);
+        // What is on its way is still waited for, and recorded.
+        let conductor = conductor
+            .drain(Duration::ZERO)
+            .handler(Arc::clone(&worker))?;
+        let events = conductor.events();
+        let recording = tokio::spawn(record_consumed(events, Arc::clone(&worker), consumed));
+        let done = {
+            let mut running = pin!(conductor.run());
+            tokio::select! {
+                biased;
+                done = &mut running => done.map_err(Failure::from),
+                told = listen(&worker) => {
+                    conductor.stop();
+                    let done = running.await.map_err(Failure::from);
+                    told.and(done)
+                }
             }
         };
+        // Without its conductor there are no events any more.
+        drop(conductor);
+        let recorded = recording.await;
         board.close().await;
-        done
+        let recorded = recorded.map_err(|error| Failure::new(format!("record: {error}")))?;
+        let failed = lock(&worker.failure).take();
+        failed.map_or(done.and(recorded), Err)
     }
 }
 
-/// Does what the lines on standard input say, until they end.
+/// Does what the lines on standard input say, until they end, or a job can not be done.
 async fn listen(worker: &Worker) -> Result<(), Failure> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     loop {
@@ -106,31 +108,32 @@ async fn listen(worker: &Worker) -> Result<(), Failure> {
 }
 
 struct Worker {
-    who: String,
     digests: File,
-    consumed: File,
     /// Whether claims are kept. Each consume holds this for reading, so that who got it for writing
     /// knows that none is on its way.
-    keeping: RwLock<bool>,
-    /// Fires when the demo wants no more of this process.
-    over: CancellationToken,
+    keeping: Arc<RwLock<bool>>,
+    /// What each job that is to be consumed holds until that is done.
+    consuming: Mutex<BTreeMap<JobId, OwnedRwLockReadGuard<bool>>>,
+    failure: Mutex<Option<Failure>>,
+}
+
+impl Handler for Worker {
+    async fn handle(&self, context: Context) -> Result<Outcome, HandlerError> {
+        match self.hash(&context).await {
+            Ok(outcome) => Ok(outcome),
+            Err(failure) => {
+                let why = failure.to_string();
+                lock(&self.failure).get_or_insert(failure);
+                Err(why.into())
+            }
+        }
+    }
 }
 
 impl Worker {
-    async fn attempt(&self, job: Job) -> Verdict {
-        let claim = match job.board().claim(&job, &self.who).await {
-            Ok(claim) => claim,
-            Err(error) => return Verdict::of_claim(&error),
-        };
-        match self.settle(&claim).await {
-            Ok(()) => Verdict::Tried,
-            Err(failure) => Verdict::Failed(failure),
-        }
-    }
-
-    async fn settle(&self, claim: &Claim) -> Result<(), Failure> {
-        let number = claim.job().id();
-        let details = claim.job().details();
+    async fn hash(&self, context: &Context) -> Result<Outcome, Failure> {
+        let number = context.job().id();
+        let details = context.job().details();
         let path = details.get("path").and_then(serde_json::Value::as_str);
         let path = path
             .ok_or_else(|| Failure::new(format!("hash the file of job {number}: it has no path")))?
@@ -142,19 +145,44 @@ impl Worker {
             .map_err(Failure::system(format!("hash {path}")))?;
         record(&self.digests, &format!("{digest}  {number}  {path}\n"))?;
 
-        let keeping = self.keeping.read().await;
+        let keeping = Arc::clone(&self.keeping).read_owned().await;
         if *keeping {
             drop(keeping);
-            tokio::select! {
-                biased;
-                () = self.over.cancelled() => return Ok(()),
-                () = claim.lost() => {}
-            }
-            return Err(Failure::new(format!("lost job {number} while keeping it")));
+            context.cancellation().cancelled().await;
+            return match context.stop_reason() {
+                Some(StopReason::Lost) => {
+                    let why = format!("lost job {number} while keeping it");
+                    Err(Failure::new(why))
+                }
+                _ => Ok(Outcome::Snooze(Duration::ZERO)),
+            };
         }
-        claim.consume().await?;
-        record(&self.consumed, &format!("{number}\n"))
+        lock(&self.consuming).insert(number, keeping);
+        Ok(Outcome::Consume)
     }
+}
+
+/// Records what is consumed, until the conductor has ended.
+async fn record_consumed(
+    mut events: impl Stream<Item = ConductorEvent> + Unpin,
+    worker: Arc<Worker>,
+    consumed: File,
+) -> Result<(), Failure> {
+    while let Some(event) = events.next().await {
+        let Some(job) = event.job.filter(|_| event.step != Step::Started) else {
+            continue;
+        };
+        if event.step == Step::Consumed {
+            record(&consumed, &format!("{}\n", job.id()))?;
+        }
+        lock(&worker.consuming).remove(&job.id());
+    }
+    Ok(())
+}
+
+/// Held for a few instructions only, never across an await.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One write for each line: whoever is killed leaves whole lines.

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-pub(super) use self::conductor::Conductor;
+pub(super) use self::conductor::DemoConductor;
 use self::{
     check::{Death, Evidence, Pace},
     crowd::{Crowd, Member},
@@ -233,14 +233,19 @@ impl Stage {
 /// What the victim holds, as the board is seen now.
 fn held(board: &JobBoard) -> Vec<Job> {
     let jobs = board.jobs();
-    jobs.filter(|job| board.find_owner(job).as_deref() == Some(VICTIM))
+    jobs.filter(|job| board.find_owner(job).is_some_and(|owner| is_victim(&owner)))
         .collect()
 }
 
 /// Whether another than the victim has, or had, the job.
 fn is_taken_again(board: &JobBoard, job: &Job) -> bool {
     match board.find_owner(job) {
-        Some(owner) => owner != VICTIM,
+        Some(owner) => !is_victim(&owner),
         None => job.state() == JobState::Complete,
     }
+}
+
+/// Whether an owner, `{name}@{host}:{pid}`, is the victim.
+fn is_victim(owner: &str) -> bool {
+    owner.split('@').next() == Some(VICTIM)
 }

@@ -10,9 +10,8 @@ use tokio::{
     io::AsyncWriteExt,
     process::{Child, Command},
 };
-use tokio_util::sync::CancellationToken;
 
-use crate::{Claim, cli::Failure};
+use crate::{Context, cli::Failure};
 
 /// The command that is run for each job.
 pub(super) struct Template {
@@ -24,10 +23,8 @@ pub(super) struct Template {
 pub(super) enum End {
     /// By itself.
     Exited(ExitStatus),
-    /// It was killed because the claim was lost.
-    Lost,
-    /// It was killed because that was asked for.
-    Killed,
+    /// It was killed because the work on the job was to stop.
+    Stopped,
 }
 
 impl Template {
@@ -44,22 +41,18 @@ impl Template {
     }
 
     /// Runs the command for a job, in a process group of its own, so that a terminal's Ctrl-C does
-    /// not end it.
+    /// not end it. If this is dropped, all of the group is killed.
     ///
     /// # Errors
     /// If it can not be started, which it then can for no job.
-    pub(super) async fn run(
-        &self,
-        claim: &Claim,
-        kill: &CancellationToken,
-    ) -> Result<End, Failure> {
+    pub(super) async fn run(&self, context: &Context) -> Result<End, Failure> {
         let doing = || format!("run {}", self.program.display());
         let mut child = self
-            .command(claim)
+            .command(context)
             .spawn()
             .map_err(Failure::system(doing()))?;
-        let group = Group::of(&child);
-        let input = serde_json::to_vec(&claim.job().details())
+        let mut group = Group::of(&child);
+        let input = serde_json::to_vec(&context.job().details())
             .map_err(|error| Failure::new(format!("{}: {error}", doing())))?;
         let stdin = child.stdin.take();
         let feed = async {
@@ -71,20 +64,22 @@ impl Template {
         };
         let end = tokio::select! {
             biased;
-            () = claim.lost() => End::Lost,
-            () = kill.cancelled() => End::Killed,
+            () = context.cancellation().cancelled() => End::Stopped,
             exited = child.wait() => End::Exited(exited.map_err(Failure::system(doing()))?),
             never = feed => match never {},
         };
-        if !matches!(end, End::Exited(_)) {
-            group.kill();
+        if let End::Exited(_) = end {
+            // What it started in the background is none of ours.
+            group.let_go();
+        } else {
+            drop(group);
             child.wait().await.map_err(Failure::system(doing()))?;
         }
         Ok(end)
     }
 
-    fn command(&self, claim: &Claim) -> Command {
-        let job = claim.job();
+    fn command(&self, context: &Context) -> Command {
+        let job = context.job();
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -92,7 +87,7 @@ impl Template {
             .env("JOBBOARD_JOB_UUID", job.uuid().to_string())
             // The environment can not carry a zero byte.
             .env("JOBBOARD_JOB_NAME", job.name().replace('\0', " "))
-            .env("JOBBOARD_TOKEN", claim.token().to_string())
+            .env("JOBBOARD_TOKEN", context.token().to_string())
             .env_remove("JOBBOARD_PASSWORD")
             .stdin(Stdio::piped())
             .process_group(0)
@@ -101,7 +96,7 @@ impl Template {
     }
 }
 
-/// The process group of a command.
+/// The process group of a command. Dropping this kills all of it.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -110,7 +105,13 @@ impl Group {
         Self(id.and_then(Pid::from_raw))
     }
 
-    fn kill(&self) {
+    fn let_go(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
         if let Some(group) = self.0 {
             // An error means that all of it had ended before.
             _ = kill_process_group(group, Signal::KILL);

@@ -6,24 +6,30 @@
 
 mod command;
 
-use std::{ffi::OsString, fs, pin::pin, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use futures::{Stream, StreamExt};
 use serde::Serialize;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::command::{End, Template};
 use super::{
     Failure,
     connect::Place,
-    crew::{Limits, Verdict, work},
     output::{self, Format, plain},
     signals::Signals,
 };
-use crate::{Claim, Error, ErrorKind, Job, JobBoard, Retry};
+use crate::{
+    Conductor, ConductorEvent, Context, Handler, HandlerError, Outcome, Retry, Step, StopReason,
+};
 
-/// How long is waited before a verb is tried again that etcd could not serve.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long what runs is waited for after the first signal: a second one ends it.
+const DRAIN: Duration = Duration::from_hours(24);
 
 /// Claims jobs as they come, and runs a command for each.
 ///
@@ -52,7 +58,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
 
-    /// The name under which jobs are claimed. Defaults to `jobboard@HOST:PID`.
+    /// The name under which jobs are claimed is this, with @HOST:PID after it. Defaults to jobboard.
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
 
@@ -65,40 +71,53 @@ impl Run {
     pub(super) async fn run(self, place: &Place, format: Format) -> Result<(), Failure> {
         let mut signals = Signals::listen()?;
         let board = place.connect().await?;
-        let kill = CancellationToken::new();
-        let limits = Limits {
-            concurrency: self.concurrency.into(),
-            max: self.max,
-            stop: CancellationToken::new(),
-        };
         let worker = Arc::new(Worker {
-            board: board.clone(),
-            who: self.who.unwrap_or_else(this_process),
             template: Template::new(self.command)?,
-            kill: kill.clone(),
-            format,
+            failure: Mutex::default(),
+            failed: CancellationToken::new(),
         });
-        let stop = limits.stop.clone();
-        let mut jobs = pin!(work(&board, limits, |job| {
-            let worker = Arc::clone(&worker);
-            async move { worker.attempt(job).await }
-        }));
-        let done = loop {
-            tokio::select! {
-                biased;
-                done = &mut jobs => break done,
-                () = signals.next() => {
-                    if stop.is_cancelled() {
-                        kill.cancel();
-                    } else {
-                        stop.cancel();
-                        note_stopping(format);
+        let who = self.who.as_deref().unwrap_or("jobboard");
+        let mut conductor = Conductor::builder(&board, who)
+            .concurrency(self.concurrency.into())
+            .drain(DRAIN);
+        if let Some(max) = self.max {
+            conductor = conductor.max_dispatches(max);
+        }
+        let conductor = conductor.handler(Arc::clone(&worker))?;
+        let reporting = tokio::spawn(report(conductor.events(), format));
+        let mut stopped = false;
+        let done = {
+            let mut running = pin!(conductor.run());
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut running => break done,
+                    () = worker.failed.cancelled(), if !stopped => {
+                        stopped = true;
+                        conductor.halt();
+                    }
+                    () = signals.next() => {
+                        if stopped {
+                            conductor.halt();
+                        } else {
+                            stopped = true;
+                            conductor.stop();
+                            note_stopping(format);
+                        }
                     }
                 }
             }
         };
+        // Without its conductor there is nothing to report any more.
+        drop(conductor);
+        _ = reporting.await;
         board.close().await;
-        done
+        let failure = worker
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        failure.map_or(done.map_err(Failure::from), Err)
     }
 }
 
@@ -112,93 +131,58 @@ fn note_stopping(format: Format) {
     }
 }
 
-/// A name that tells where to look for the process.
-fn this_process() -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname");
-    let host = host.as_deref().map_or("localhost", str::trim);
-    format!("jobboard@{host}:{}", std::process::id())
-}
-
 /// What does the jobs.
 struct Worker {
-    board: JobBoard,
-    who: String,
     template: Template,
-    kill: CancellationToken,
-    format: Format,
+    /// Why no command can be run.
+    failure: Mutex<Option<Failure>>,
+    failed: CancellationToken,
 }
 
-impl Worker {
-    /// Claims the job, runs the command for it, and settles it.
-    async fn attempt(&self, job: Job) -> Verdict {
-        let claim = match self.board.claim(&job, &self.who).await {
-            Ok(claim) => claim,
-            Err(error) => {
-                let verdict = Verdict::of_claim(&error);
-                if matches!(verdict, Verdict::Refused) {
-                    self.report(&job, "refused", Some(error.to_string()));
+impl Handler for Worker {
+    async fn handle(&self, context: Context) -> Result<Outcome, HandlerError> {
+        match self.template.run(&context).await {
+            Ok(End::Exited(status)) if status.success() => Ok(Outcome::Consume),
+            Ok(End::Exited(status)) => Ok(Outcome::Abandon(
+                Retry::backoff().reason(status.to_string()),
+            )),
+            Ok(End::Stopped) => Ok(match context.stop_reason() {
+                Some(StopReason::Requested(request)) => {
+                    let why = request.reason.as_deref().unwrap_or("no reason given");
+                    Outcome::Trash(format!("cancelled, and its command was killed: {why}"))
                 }
-                return verdict;
+                _ => Outcome::Snooze(Duration::ZERO),
+            }),
+            // No command can be run: nobody's job is to be tried for that.
+            Err(failure) => {
+                let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                first.get_or_insert(failure);
+                self.failed.cancel();
+                Ok(Outcome::Snooze(Duration::ZERO))
             }
-        };
-        match self.template.run(&claim, &self.kill).await {
-            Ok(End::Exited(status)) if status.success() => match self.consume(&claim).await {
-                Ok(()) => {
-                    self.report(&job, "consumed", None);
-                    Verdict::Tried
-                }
-                Err(error) => self.unsettled(&job, &error),
-            },
-            Ok(End::Exited(status)) => {
-                let why = status.to_string();
-                let retry = Retry::backoff().reason(why.as_str());
-                match claim.abandon_with(retry).await {
-                    Ok(_) => {
-                        self.report(&job, "abandoned", Some(why));
-                        Verdict::Tried
-                    }
-                    Err(error) => self.unsettled(&job, &error),
-                }
-            }
-            Ok(End::Killed) => {
-                self.report(&job, "killed", Some("this process was told to".to_owned()));
-                Verdict::Tried
-            }
-            Ok(End::Lost) => {
+        }
+    }
+}
+
+/// Reports what becomes of each job, until there is nothing more.
+async fn report(mut events: impl Stream<Item = ConductorEvent> + Unpin, format: Format) {
+    while let Some(ConductorEvent { job, step, .. }) = events.next().await {
+        let (outcome, why) = match step {
+            Step::Consumed => ("consumed", None),
+            Step::Abandoned(why) => ("abandoned", why),
+            Step::Trashed(why) => ("trashed", Some(why)),
+            Step::Refused(why) => ("refused", Some(why)),
+            Step::Unsettled(why) => ("unknown", Some(why)),
+            Step::Lost => {
                 let why = "the claim is over; the command was killed";
-                self.report(&job, "lost", Some(why.to_owned()));
-                Verdict::Tried
+                ("lost", Some(why.to_owned()))
             }
-            Err(failure) => Verdict::Failed(failure),
-        }
-    }
-
-    /// Consumes the job, however long etcd takes while the claim is held.
-    async fn consume(&self, claim: &Claim) -> Result<(), Error> {
-        loop {
-            match claim.consume().await {
-                Err(error) if error.kind() == ErrorKind::Unavailable => tokio::select! {
-                    biased;
-                    () = claim.lost() => return Err(error),
-                    () = self.kill.cancelled() => return Err(error),
-                    () = sleep(RETRY) => {}
-                },
-                settled => return settled.map(|_| ()),
-            }
-        }
-    }
-
-    fn unsettled(&self, job: &Job, error: &Error) -> Verdict {
-        let outcome = match error.kind() {
-            ErrorKind::Lost => "lost",
-            ErrorKind::Unknown => "unknown",
-            _ => "abandoned",
+            Step::Dropped => ("killed", Some("this process was told to".to_owned())),
+            // What was killed is given back without a word.
+            Step::Snoozed(Some(why)) => ("abandoned", Some(why)),
+            _ => continue,
         };
-        self.report(job, outcome, Some(error.to_string()));
-        Verdict::Tried
-    }
-
-    fn report(&self, job: &Job, outcome: &'static str, why: Option<String>) {
+        let Some(job) = job else { continue };
         let report = Report {
             number: job.id().get(),
             uuid: job.uuid(),
@@ -206,7 +190,7 @@ impl Worker {
             outcome,
             why,
         };
-        match (self.format, serde_json::to_string(&report)) {
+        match (format, serde_json::to_string(&report)) {
             (Format::Json, Ok(line)) => output::note(line),
             _ => output::note(report),
         }
