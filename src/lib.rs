@@ -29,6 +29,8 @@
 //! # }
 //! ```
 //!
+//! A service that does jobs embeds a [`Conductor`].
+//!
 //! # What can be relied on
 //! - At most one owner holds a job. A claim is over when its session's lease ends, when its owner
 //!   gives it up, or when the board is closed; [`Claim::lost`] tells.
