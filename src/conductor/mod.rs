@@ -123,7 +123,8 @@ impl Conductor {
     /// Runs jobs until it is told to stop, or has done as many as it was to.
     ///
     /// While it runs it is registered at its board as an entity of the kind `conductor`. A conductor runs
-    /// once. If this is dropped, all that runs is dropped with it, and its jobs are given back.
+    /// once. If this is dropped, all that runs is dropped with it, and its jobs are given back; its entity is
+    /// listed until the board is closed.
     ///
     /// # Errors
     /// [`Closed`](ErrorKind::Closed) if its board is not connected, or is closed meanwhile;
