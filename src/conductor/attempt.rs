@@ -7,7 +7,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::{Conducting, ConductorEvent, Context, HandlerError, Outcome, Step, StopReason};
-use crate::{Claim, Error, ErrorKind, Job, Result, Retry, protocol::limits::MAX_REASON};
+use crate::{
+    Claim, Error, ErrorKind, Job, Result, Retry, protocol::limits::MAX_REASON, store::Revision,
+};
 
 /// How long is waited before a verb is tried again that etcd could not serve.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -15,8 +17,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// What a try of a job means for the conductor.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// The job was claimed, and whatever became of it is on the board.
-    Tried,
+    /// The job was claimed, at this revision, and whatever became of it is on the board.
+    Tried(Revision),
     /// Somebody else claimed it first, or it is gone.
     Taken,
     /// It could not be claimed: it is to be left alone for a while.
@@ -36,9 +38,10 @@ impl Conducting {
         let verdict = match claimed {
             Ok(claim) => {
                 let (id, name, attempt) = (claim.job().id(), claim.job().name(), claim.attempt());
+                let token = claim.token();
                 let span = tracing::info_span!("job", %id, name, attempt);
                 self.run(claim).instrument(span).await;
-                Verdict::Tried
+                Verdict::Tried(token)
             }
             Err(error) => self.not_claimed(job, error),
         };

@@ -95,12 +95,12 @@ impl Dispatch {
         if self.pauses.is_paused() {
             return None;
         }
+        let others = self.others();
         while self.has_room() {
-            let others = self.others();
             let wanted = &self.conducting.wanted;
             let jobs = self.conducting.board.jobs().only_unclaimed();
             let jobs = jobs.filter(|job| wanted(job));
-            match self.picker.pick(jobs, &others, Instant::now()) {
+            match self.picker.pick(jobs, self.seen, &others, Instant::now()) {
                 Pick::Job(job) => self.start(job),
                 Pick::MakeRoom => return None,
                 Pick::Nothing(later) => {
@@ -178,10 +178,10 @@ impl Dispatch {
         self.alone = false;
         let now = Instant::now();
         match verdict {
-            Verdict::Tried => {
+            Verdict::Tried(claimed) => {
                 self.dispatched += 1;
                 self.picker.claimed(took);
-                self.picker.tried(job);
+                self.picker.tried(job, claimed);
             }
             Verdict::Taken => {
                 self.picker.claimed(took);
@@ -191,10 +191,10 @@ impl Dispatch {
             Verdict::Paused => {
                 self.conducting
                     .tell(ConductorEvent::of_conductor(Step::Paused));
-                self.picker.tried(job);
+                self.picker.untried(job);
             }
             Verdict::Failed(error) => {
-                self.picker.tried(job);
+                self.picker.untried(job);
                 return Err(error);
             }
         }

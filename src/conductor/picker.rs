@@ -4,8 +4,9 @@
 //! into one another over each. So each job has an order of the live conductors ([`super::rank`]), drawn by
 //! chance for each job, that all of them know without a word. The first may claim the job as soon as it
 //! sees it, each further one a few milliseconds later. Of a window of the most urgent jobs a conductor
-//! takes the one that it comes first for. Nobody waits for a job that is left lying: who is busy or gone
-//! is passed over after a moment.
+//! takes the one that fewest come before it for. Nobody waits for a job that is left lying: who is busy or
+//! gone is passed over after a moment, and counts no more after a few seconds, so that no job lies for
+//! long while others are done that came after it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::rank::rank;
-use crate::Job;
+use crate::{Job, store::Revision};
 
 /// How long a job is left alone that somebody else claimed: longer than the view takes to show it.
 const TAKEN: Duration = Duration::from_millis(50);
@@ -34,11 +35,15 @@ const LARGEST_WINDOW: usize = 256;
 /// How long a suspect waits for a conductor that runs nothing, before one makes room for it.
 const ALONE_WITHIN: Duration = Duration::from_mins(1);
 
-/// How much later each further conductor makes room.
-const ROOM_STEP: Duration = Duration::from_secs(1);
+/// How much later each further conductor makes room: what runs at the first has that long to end.
+const ROOM_STEP: Duration = Duration::from_mins(1);
 
 /// How much later each further conductor may claim a job, at least and at most.
 const STEPS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// Each time a job has been seen for so long, one fewer counts as coming before. Longer than a job of a
+/// crowd's backlog is in the window, unless the jobs take so long that the crowd seldom claims at once.
+const AGEING: Duration = Duration::from_secs(5);
 
 /// What there is to claim.
 #[derive(Debug)]
@@ -57,12 +62,15 @@ pub(super) struct Picker {
     me: Uuid,
     /// The jobs that this conductor claims or runs.
     busy: BTreeSet<Uuid>,
+    /// The revision of the view that was looked at last.
+    view: Revision,
+    /// The jobs that it claimed and settled, and the revisions of their claims, which the view has not
+    /// come up to.
+    unseen: BTreeMap<Uuid, Revision>,
     /// The jobs that are left alone until then.
     resting: BTreeMap<Uuid, Instant>,
     /// Since when each job that could be picked is known to be free.
     seen: BTreeMap<Uuid, Instant>,
-    /// The first of the jobs, and how often another was picked before it.
-    passed_over: Option<(Uuid, usize)>,
     /// The job for which nothing else is claimed until what runs has ended.
     room_for: Option<Uuid>,
     /// How long a claim takes, about.
@@ -70,65 +78,71 @@ pub(super) struct Picker {
 }
 
 impl Picker {
-    pub(super) fn new(me: Uuid) -> Self {
+    pub(super) const fn new(me: Uuid) -> Self {
         Self {
             me,
             busy: BTreeSet::new(),
+            view: Revision::ZERO,
+            unseen: BTreeMap::new(),
             resting: BTreeMap::new(),
             seen: BTreeMap::new(),
-            passed_over: None,
             room_for: None,
             claiming: Duration::ZERO,
         }
     }
 
-    /// Picks one of the `wanted` jobs, which come in the order of the board, beside the `others` who pick
-    /// from the same. It is not picked again before one of the other calls says what became of it.
+    /// Picks one of the `wanted` jobs, which come in the order of the board as it is seen at `view` or
+    /// later, beside the `others` who pick from the same. It is not picked again before one of the other
+    /// calls says what became of it.
     pub(super) fn pick(
         &mut self,
         wanted: impl Iterator<Item = Job>,
+        view: Revision,
         others: &[Uuid],
         now: Instant,
     ) -> Pick {
         self.resting.retain(|_, until| *until > now);
-        let (window, suspects) = self.look(wanted, others.len());
+        // Revisions that go back are those of another history.
+        let same = view >= std::mem::replace(&mut self.view, view);
+        self.unseen.retain(|_, claimed| same && *claimed > view);
+        let (mut window, suspects) = self.look(wanted, others.len());
         let known = std::mem::take(&mut self.seen);
         let since = |job: &Job| (job.uuid(), known.get(&job.uuid()).copied().unwrap_or(now));
         self.seen = window.iter().chain(&suspects).map(since).collect();
 
-        let lonely = suspects
-            .iter()
-            .map(|job| self.place(job, others, ALONE_WITHIN, ROOM_STEP));
-        let lonely = lonely.min_by_key(|place| place.from);
-        self.room_for = match &lonely {
-            Some(place) if place.from <= now => Some(place.job),
+        let lonely = self.places(&suspects, others);
+        let makes_room = |place: &Place| place.from(ROOM_STEP) + ALONE_WITHIN;
+        let lonely = lonely.map(|place| (makes_room(&place), place.job)).min();
+        match lonely {
+            Some((from, job)) if from <= now => {
+                self.room_for = Some(job);
+                return Pick::MakeRoom;
+            }
             // What ran has ended.
-            None if self.busy.is_empty() => self.room_for,
-            _ => None,
-        };
-        if lonely.is_some() && self.room_for.is_some() {
-            return Pick::MakeRoom;
+            None if self.busy.is_empty() => {}
+            _ => self.room_for = None,
         }
-        let step = self.step();
-        let places = window
-            .iter()
-            .map(|job| self.place(job, others, Duration::ZERO, step));
-        let places: Vec<_> = places.collect();
+        let places: Vec<_> = self.places(&window, others).collect();
         let Some(index) = self.choose(&places, now) else {
-            let next = places.iter().chain(&lonely).map(|place| place.from);
+            let step = self.step();
+            let next = places.iter().map(|place| place.from(step));
+            let next = next.chain(lonely.map(|(from, _)| from));
             return Pick::Nothing(next.chain(self.resting.values().copied()).min());
         };
-        let (first, picked) = (places[0].job, places[index].job);
-        let before = self.passed_over.filter(|(job, _)| *job == first);
-        let before = before.map_or(0, |(_, times)| times);
-        self.passed_over = (first != picked).then_some((first, before + 1));
-        self.busy.insert(picked);
-        let mut window = window;
+        self.room_for = None;
+        self.busy.insert(places[index].job);
         Pick::Job(window.swap_remove(index))
     }
 
-    /// The job was tried: it is off the board, or the board says when it is to be tried again.
-    pub(super) fn tried(&mut self, job: Uuid) {
+    /// The job was claimed, at this revision, and tried: it is off the board, or the board says when it
+    /// is to be tried again.
+    pub(super) fn tried(&mut self, job: Uuid, claimed: Revision) {
+        self.busy.remove(&job);
+        self.unseen.insert(job, claimed);
+    }
+
+    /// The job was not claimed, for a reason that has nothing to do with it.
+    pub(super) fn untried(&mut self, job: Uuid) {
         self.busy.remove(&job);
     }
 
@@ -158,15 +172,19 @@ impl Picker {
         let (mut window, mut suspects) = (Vec::<Job>::new(), Vec::new());
         let free = |job: &Job| {
             let uuid = job.uuid();
-            !self.busy.contains(&uuid) && !self.resting.contains_key(&uuid)
+            !self.busy.contains(&uuid)
+                && !self.unseen.contains_key(&uuid)
+                && !self.resting.contains_key(&uuid)
         };
         for job in wanted.filter(free) {
             let first = window.first().unwrap_or(&job);
             if window.len() >= most || first.priority() != job.priority() {
                 break;
             }
-            if job.is_suspect() && !self.busy.is_empty() {
-                suspects.push(job);
+            if !self.busy.is_empty() && job.is_suspect() {
+                if suspects.len() < most {
+                    suspects.push(job);
+                }
             } else {
                 window.push(job);
             }
@@ -174,40 +192,30 @@ impl Picker {
         (window, suspects)
     }
 
-    /// When this conductor may claim a job that it has seen.
-    fn place(&self, job: &Job, others: &[Uuid], first: Duration, step: Duration) -> Place {
-        let (job, rank) = (job.uuid(), rank(job.uuid(), self.me, others));
-        let seen = self.seen.get(&job).copied();
-        let wait = step.saturating_mul(u32::try_from(rank).unwrap_or(u32::MAX));
-        Place {
-            job,
-            rank,
-            from: seen.unwrap_or_else(Instant::now) + first + wait,
-        }
+    /// Where this conductor stands for each of these jobs, which it has seen.
+    fn places(&self, jobs: &[Job], others: &[Uuid]) -> impl Iterator<Item = Place> {
+        let place = |job: &Job| {
+            let rank = rank(job.uuid(), self.me, others);
+            Some(Place {
+                job: job.uuid(),
+                rank: u32::try_from(rank).unwrap_or(u32::MAX),
+                seen: *self.seen.get(&job.uuid())?,
+            })
+        };
+        jobs.iter().filter_map(place)
     }
 
-    /// The job to pick: of those that may be claimed, the one for which fewest come before; but the first,
-    /// if it was passed over for as many as there are.
+    /// The job to pick: the one for which room was made; else of those that may be claimed, the first of
+    /// those that fewest come before for.
     fn choose(&self, places: &[Place], now: Instant) -> Option<usize> {
-        let first = places.first()?;
-        let room_for = places
+        let made = places
             .iter()
             .position(|place| Some(place.job) == self.room_for);
-        if room_for.is_some() {
-            return room_for;
-        }
-        let passed_over = self
-            .passed_over
-            .is_some_and(|(job, times)| job == first.job && times >= places.len());
-        if passed_over {
-            return Some(0);
-        }
-        let ready = places
-            .iter()
-            .enumerate()
-            .filter(|(_, place)| place.from <= now);
-        let (index, _) = ready.min_by_key(|(index, place)| (place.rank, *index))?;
-        Some(index)
+        let step = self.step();
+        let ready = places.iter().enumerate();
+        let ready = ready.filter(|(_, place)| place.from(step) <= now);
+        let next = ready.min_by_key(|(index, place)| (place.before(now), *index));
+        made.or(next.map(|(index, _)| index))
     }
 
     fn step(&self) -> Duration {
@@ -221,7 +229,24 @@ impl Picker {
 struct Place {
     job: Uuid,
     /// How many come before.
-    rank: usize,
-    /// From when on it may claim the job.
-    from: Instant,
+    rank: u32,
+    /// Since when it sees the job.
+    seen: Instant,
 }
+
+impl Place {
+    /// The time when all who come before have had this much time for the job, one after the other.
+    fn from(&self, step: Duration) -> Instant {
+        self.seen + step.saturating_mul(self.rank)
+    }
+
+    /// How many still count as coming before.
+    fn before(&self, now: Instant) -> u32 {
+        let times = (now - self.seen).as_secs() / AGEING.as_secs();
+        self.rank
+            .saturating_sub(u32::try_from(times).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests;
