@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use futures::{StreamExt, future};
 use jobboard::{
@@ -26,14 +26,10 @@ use tokio::{
 use uuid::Uuid;
 
 use self::support::{
-    TTL, board, brief_board, on_each,
+    LATE, TTL, board, brief_board, on_each,
     process::{ENDPOINT, Process, SAYS},
     way::Way,
 };
-
-/// How much later than a lease's time to live etcd and the watch may bring a dead owner's jobs
-/// back.
-const LATE: Duration = Duration::from_millis(1_500);
 
 async fn post(board: &JobBoard, count: usize) -> Vec<Job> {
     let posts = (0..count).map(|_| board.post(NewJob::new("job")));

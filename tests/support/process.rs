@@ -1,6 +1,7 @@
 //! A process beside the test's, which can be stopped and killed.
+#![allow(dead_code, reason = "not all stories do all of this to a process")]
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -55,6 +56,11 @@ impl Process {
         }
     }
 
+    /// The number that the system gave it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Gives it an order, which it takes when it runs.
     pub(crate) async fn order(&mut self, order: &str) {
         let line = format!("{order}\n");
@@ -65,6 +71,16 @@ impl Process {
     /// Kills it (SIGKILL), and waits until it is gone.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Asks it to end (SIGTERM).
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits until it has ended by itself, and gives how. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        self.child.wait().await.unwrap()
     }
 
     /// Freezes it (SIGSTOP).
@@ -78,7 +94,7 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id().unwrap()).unwrap();
+        let id = i32::try_from(self.id()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 }

@@ -1,10 +1,14 @@
-//! A way to etcd that can be cut, and that can lose answers.
+//! A way to etcd that can be cut, that can lose answers, and that can be long.
+#![allow(dead_code, reason = "not all stories do all of this to a way")]
+
+use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
+    time::sleep,
 };
 
 /// A TCP proxy before etcd.
@@ -21,6 +25,8 @@ struct Mode {
     open: bool,
     /// Whether what etcd says is passed on; if not, it is read and forgotten.
     answers: bool,
+    /// How much later what etcd says is passed on.
+    late: Duration,
     /// How often all connections were reset.
     resets: u64,
 }
@@ -28,11 +34,18 @@ struct Mode {
 impl Way {
     /// An open way to etcd.
     pub(crate) async fn to(endpoint: &str) -> Self {
+        Self::long(endpoint, Duration::ZERO).await
+    }
+
+    /// An open way to etcd, from which each answer comes so much later; those that come together
+    /// are late together.
+    pub(crate) async fn long(endpoint: &str, late: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = endpoint.replace("http://", "");
         let (mode, modes) = watch::channel(Mode {
             open: true,
             answers: true,
+            late,
             resets: 0,
         });
         Self {
@@ -121,6 +134,10 @@ async fn connection(
     let answers = async {
         let mut bytes = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = etcd_says.read(&mut bytes).await {
+            let late = now.borrow().late;
+            if !late.is_zero() {
+                sleep(late).await;
+            }
             let mode = *now.borrow();
             if mode.answers
                 && mode.resets == resets
