@@ -14,7 +14,7 @@ use std::{
     env,
     fs::OpenOptions,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     time::Duration,
@@ -462,25 +462,32 @@ struct Worker {
 impl Handler for Worker {
     async fn handle(&self, context: Context) -> Result<Outcome, HandlerError> {
         let Work { journal, does } = context.job().details_as()?;
-        let mut beside = 0;
+        let mut begun = Ok(());
+        // The journal tells in which order they began.
         self.running.send_modify(|running| {
-            beside = *running;
+            begun = begin(&context, *running, &journal);
             *running += 1;
         });
-        let run = Run {
-            job: context.job().id(),
-            attempt: context.attempt(),
-            pid: process::id(),
-            beside,
-        };
-        let line = serde_json::to_string(&run)?;
-        let mut journal = OpenOptions::new().create(true).append(true).open(journal)?;
-        journal.write_all(format!("{line}\n").as_bytes())?;
-        println!("{SAYS}{line}");
-        self.work(does, run.attempt).await;
+        begun?;
+        self.work(does, context.attempt()).await;
         self.running.send_modify(|running| *running -= 1);
         Ok(Outcome::Consume)
     }
+}
+
+/// Notes in the journal that a job is begun, and says so.
+fn begin(context: &Context, beside: usize, journal: &Path) -> Result<(), HandlerError> {
+    let run = Run {
+        job: context.job().id(),
+        attempt: context.attempt(),
+        pid: process::id(),
+        beside,
+    };
+    let line = serde_json::to_string(&run)?;
+    let mut journal = OpenOptions::new().create(true).append(true).open(journal)?;
+    journal.write_all(format!("{line}\n").as_bytes())?;
+    println!("{SAYS}{line}");
+    Ok(())
 }
 
 impl Worker {
