@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use jobboard::{
     Backoff, Conductor, ConductorBuilder, ConductorEvent, Context, Ended, ErrorKind, Handler,
     HandlerError, Job, JobBoard, NewJob, Outcome, Retry, Step, StopReason, store::Store,
@@ -376,10 +376,13 @@ async fn paused_board_is_left_alone_until_it_is_resumed(store: Arc<dyn Store>) {
     let conductor = builder(&board).with(|_: Context, _: Value| async { Ok(Outcome::Consume) });
     let conductor = conductor.unwrap();
     operator.pause("operator", None).await.unwrap();
+    let mut events = conductor.events();
     let running = run(&conductor);
     let job = operator.post(NewJob::new("a")).await.unwrap();
     let still = job.wait(Some(Duration::from_millis(300))).await.unwrap();
     assert_eq!(still, Ended::TimedOut);
+    // Nothing was tried either.
+    assert!(events.next().now_or_never().is_none());
     operator.resume().await.unwrap();
     assert_eq!(ended(&job).await, Ended::Consumed(None));
     stop(&conductor, running).await;
