@@ -18,10 +18,18 @@ use crate::{
 };
 
 impl JobBoard {
-    /// A live view of whether the board is paused.
-    pub(crate) fn pause_view(&self) -> Result<PauseReader> {
-        let connection = self.connection("watch for pauses of the board")?;
-        Ok(connection.pauses().0.reader().clone())
+    /// A live view of whether the board is paused, once that is known.
+    pub(crate) async fn pause_view(&self) -> Result<PauseReader> {
+        const DOING: &str = "watch for pauses of the board";
+        let view = self.connection(DOING)?.pauses().0.reader().clone();
+        match in_time(Some(self.deadline()), view.ready()).await {
+            Some(known) => known.map_err(|error| failure::of_store(DOING, error))?,
+            None => {
+                let why = "whether it is paused was not told in time";
+                return Err(Error::new(ErrorKind::Unavailable, DOING, why));
+            }
+        }
+        Ok(view)
     }
 
     /// Pauses the board: until it is [resumed](Self::resume), nothing is claimed. `by` is who pauses

@@ -48,7 +48,7 @@ impl Conducting {
         let entity = self.entity();
         self.board.register_entity(&entity).await?;
         let conductors = self.board.entities().await?;
-        let pauses = self.board.pause_view()?;
+        let pauses = self.board.pause_view().await?;
         let mut dispatch = Dispatch {
             picker: Picker::new(self.instance),
             conductors,

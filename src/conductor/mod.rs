@@ -128,7 +128,8 @@ impl Conductor {
     ///
     /// # Errors
     /// [`Closed`](ErrorKind::Closed) if its board is not connected, or is closed meanwhile;
-    /// [`Denied`](ErrorKind::Denied) if etcd refuses the user; [`Invalid`](ErrorKind::Invalid) if it ran
+    /// [`Denied`](ErrorKind::Denied) if etcd refuses the user; [`Unavailable`](ErrorKind::Unavailable) if it
+    /// could not be reached as it began; [`Invalid`](ErrorKind::Invalid) if it ran
     /// already; and those of [`JobBoard::register_entity`]. What runs is waited for first, as when it is
     /// told to stop.
     pub async fn run(&self) -> Result<()> {
