@@ -22,13 +22,14 @@ impl JobBoard {
     pub(crate) async fn pause_view(&self) -> Result<PauseReader> {
         const DOING: &str = "watch for pauses of the board";
         let view = self.connection(DOING)?.pauses().0.reader().clone();
-        match in_time(Some(self.deadline()), view.ready()).await {
-            Some(known) => known.map_err(|error| failure::of_store(DOING, error))?,
-            None => {
-                let why = "whether it is paused was not told in time";
-                return Err(Error::new(ErrorKind::Unavailable, DOING, why));
-            }
-        }
+        let late = || {
+            let why = "whether it is paused was not told in time";
+            Error::new(ErrorKind::Unavailable, DOING, why)
+        };
+        let known = in_time(Some(self.deadline()), view.ready()).await;
+        known
+            .ok_or_else(late)?
+            .map_err(|error| failure::of_store(DOING, error))?;
         Ok(view)
     }
 
