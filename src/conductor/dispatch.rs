@@ -96,10 +96,13 @@ impl Dispatch {
             return None;
         }
         let others = self.others();
+        // What is picked stays in view until its claim is: to pass over it for each further pick would
+        // take a time that grows with the square of the concurrency.
+        let mut from = self.conducting.board.jobs().only_unclaimed();
         while self.has_room() {
+            self.picker.pass_over_busy(&mut from);
             let wanted = &self.conducting.wanted;
-            let jobs = self.conducting.board.jobs().only_unclaimed();
-            let jobs = jobs.filter(|job| wanted(job));
+            let jobs = from.clone().filter(|job| wanted(job));
             match self.picker.pick(jobs, self.seen, &others, Instant::now()) {
                 Pick::Job(job) => self.start(job),
                 Pick::MakeRoom => return None,

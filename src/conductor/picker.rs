@@ -134,6 +134,17 @@ impl Picker {
         Pick::Job(window.swap_remove(index))
     }
 
+    /// Takes what this conductor claims or runs from the front of `jobs`.
+    pub(super) fn pass_over_busy(&self, jobs: &mut (impl Iterator<Item = Job> + Clone)) {
+        let mut rest = jobs.clone();
+        while rest
+            .next()
+            .is_some_and(|job| self.busy.contains(&job.uuid()))
+        {
+            jobs.clone_from(&rest);
+        }
+    }
+
     /// The job was claimed, at this revision, and tried: it is off the board, or the board says when it
     /// is to be tried again.
     pub(super) fn tried(&mut self, job: Uuid, claimed: Revision) {

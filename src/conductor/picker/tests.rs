@@ -152,6 +152,24 @@ async fn who_is_alone_takes_the_jobs_in_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn front_of_what_runs_is_passed_over_and_no_job_behind_it() {
+    let mut crowd = crowd::<1>().await;
+    let jobs = crowd.post(5).await;
+    for job in [&jobs[0], &jobs[1], &jobs[3]] {
+        crowd.me().busy.insert(job.uuid());
+    }
+    let mut left = crowd.board.jobs();
+    for _ in 0..2 {
+        crowd.me().pass_over_busy(&mut left);
+        assert_eq!(left.clone().count(), 3);
+        assert_eq!(left.clone().next().unwrap().uuid(), jobs[2].uuid());
+    }
+    let mut all_run = crowd.board.jobs().skip(3).take(1);
+    crowd.me().pass_over_busy(&mut all_run);
+    assert_eq!(all_run.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn jobs_of_a_lower_priority_wait_until_no_higher_one_is_left() {
     let mut crowd = crowd::<3>().await;
     let new = (0..30).map(|number| {
