@@ -59,14 +59,14 @@ async fn jobs_of_killed_conductors_run_elsewhere_in_time_and_each_is_consumed_on
         }
         println!("{recovered} jobs ran elsewhere");
         assert!(recovered >= ROUNDS, "{recovered}");
-        future::join_all(crew.into_iter().map(stop)).await;
+        stop_all(crew, &scene.conductors).await;
         scene.check(&killed, &[]).await;
     })
     .await;
 }
 
-/// Kills one or two of the crew at some moment, and sees that their jobs run elsewhere in time, and
-/// that all jobs end. Gives how many jobs they held.
+/// Kills one or two of the crew at some moment, and sees that the others run their jobs in time, and
+/// that all jobs end; then others take their place. Gives how many jobs they held.
 async fn kill_and_recover(
     scene: &mut Scene,
     crew: &mut Vec<Process>,
@@ -85,9 +85,9 @@ async fn kill_and_recover(
         victim.kill().await;
     }
     let held = held_by(&victims, &scene.board).await;
+    run_in_time(crew, &held, at).await;
     crew.extend(start_crew(&scene.endpoint, victims.len(), 8).await);
     killed.append(&mut victims);
-    run_in_time(crew, &held, at).await;
     scene.until_all_removed().await;
     held.len()
 }
@@ -96,8 +96,7 @@ async fn kill_and_recover(
 async fn rolling_restart_under_load_burns_no_attempt_and_runs_no_job_twice() {
     on_each(|etcd| async move {
         let mut scene = Scene::on(etcd).await;
-        let conductors = scene.board.entities().await.unwrap();
-        let endpoint = scene.endpoint.clone();
+        let (endpoint, conductors) = (scene.endpoint.clone(), scene.conductors.clone());
         let mut crew = start_crew(&scene.endpoint, 4, 2).await;
         let all_at_first: BTreeSet<_> = crew.iter().map(Process::id).collect();
         let work = |number: u64| Does::Work(50 + number * 7 % 50);
@@ -105,10 +104,9 @@ async fn rolling_restart_under_load_burns_no_attempt_and_runs_no_job_twice() {
         let rolled = AtomicBool::new(false);
         let roll = async {
             for one in &mut crew {
-                until_listed(&conductors, one.id()).await;
                 let successor = start(&endpoint, 2).await;
                 until_listed(&conductors, successor.id()).await;
-                stop(std::mem::replace(one, successor)).await;
+                stop(std::mem::replace(one, successor), &conductors).await;
             }
             rolled.store(true, SeqCst);
         };
@@ -123,7 +121,7 @@ async fn rolling_restart_under_load_burns_no_attempt_and_runs_no_job_twice() {
         };
         tokio::join!(roll, load);
         scene.until_all_removed().await;
-        future::join_all(crew.into_iter().map(stop)).await;
+        stop_all(crew, &scene.conductors).await;
         let runs = scene.runs();
         assert!(runs.iter().all(|run| run.attempt == 1), "{runs:?}");
         let worked: BTreeSet<_> = runs.iter().map(|run| run.pid).collect();
@@ -153,7 +151,7 @@ async fn job_that_fells_its_process_is_run_alone_and_trashed_and_the_innocent_ar
                 }
             }
         }
-        stop(conductor).await;
+        stop(conductor, &scene.conductors).await;
         let fatal = scene.posted[0];
         let runs = scene.runs();
         let position = |pid| {
@@ -181,7 +179,6 @@ async fn thousand_claims_of_a_killed_process_end_at_once_and_run_elsewhere_in_ti
     const CLAIMS: usize = 1_000;
     on_each(|etcd| async move {
         let mut scene = Scene::on(etcd).await;
-        let conductors = scene.board.entities().await.unwrap();
         let mut owner = [start(&scene.endpoint, CLAIMS).await];
         scene.post(vec![Does::Work(3_600_000); CLAIMS]).await;
         for _ in 0..CLAIMS {
@@ -190,7 +187,7 @@ async fn thousand_claims_of_a_killed_process_end_at_once_and_run_elsewhere_in_ti
         // If it claimed the jobs one after the other, it would take 5 s.
         let way = Way::long(&scene.endpoint, Duration::from_millis(5)).await;
         let mut heir = [start(way.endpoint(), CLAIMS).await];
-        until_listed(&conductors, heir[0].id()).await;
+        until_listed(&scene.conductors, heir[0].id()).await;
         let released = scene.board.events([EventKind::Released]).unwrap();
 
         let (at, [owner]) = (Instant::now(), owner);
@@ -212,14 +209,13 @@ async fn thousand_claims_of_a_killed_process_end_at_once_and_run_elsewhere_in_ti
 async fn handlers_that_block_every_thread_of_their_runtime_keep_their_claims() {
     on_each(|etcd| async move {
         let mut scene = Scene::on(etcd).await;
-        let conductors = scene.board.entities().await.unwrap();
         let mut blocked = [start(&scene.endpoint, 2).await];
         scene.post([Does::Block(TTL * 3); THREADS]).await;
         for _ in 0..THREADS {
             next_run(&mut blocked).await;
         }
         let other = start(&scene.endpoint, 2).await;
-        until_listed(&conductors, other.id()).await;
+        until_listed(&scene.conductors, other.id()).await;
         scene.until_all_removed().await;
         let by = blocked[0].id();
         assert!(
@@ -228,7 +224,7 @@ async fn handlers_that_block_every_thread_of_their_runtime_keep_their_claims() {
                 .iter()
                 .all(|run| (run.attempt, run.pid) == (1, by))
         );
-        future::join_all(blocked.into_iter().chain([other]).map(stop)).await;
+        stop_all(blocked.into_iter().chain([other]), &scene.conductors).await;
         scene.check(&BTreeSet::new(), &[]).await;
     })
     .await;
@@ -237,6 +233,7 @@ async fn handlers_that_block_every_thread_of_their_runtime_keep_their_claims() {
 /// A board, what was done on it, and a folder for the journal of its conductors.
 struct Scene {
     board: JobBoard,
+    conductors: Entities,
     removals: Events,
     posted: Vec<JobId>,
     removed: Vec<JobId>,
@@ -249,6 +246,7 @@ impl Scene {
     async fn on(etcd: LocalEtcd) -> Self {
         let board = board(&etcd.endpoint()).await;
         Self {
+            conductors: board.entities().await.unwrap(),
             removals: board.events([EventKind::Removal]).unwrap(),
             board,
             posted: Vec::new(),
@@ -341,10 +339,17 @@ async fn start(endpoint: &str, concurrency: usize) -> Process {
 }
 
 /// Has a conductor stop, in good order.
-async fn stop(mut conductor: Process) {
+async fn stop(mut conductor: Process, conductors: &Entities) {
+    until_listed(conductors, conductor.id()).await;
     conductor.terminate();
     let ended = conductor.ended().await;
     assert!(ended.success(), "{ended}");
+}
+
+/// Has conductors stop, in good order.
+async fn stop_all(crew: impl IntoIterator<Item = Process>, conductors: &Entities) {
+    let stopping = crew.into_iter().map(|one| stop(one, conductors));
+    future::join_all(stopping).await;
 }
 
 /// Waits until the conductor of a process is listed: from then on it stops at a signal.
