@@ -30,7 +30,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    sync::watch,
+    sync::{RwLock, watch},
     time::{Instant, sleep, timeout_at},
 };
 
@@ -40,11 +40,15 @@ use self::support::{
     way::Way,
 };
 
+/// Held by who needs the whole machine to be in time, and shared by the others.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
 /// Replays the moments of killing that a test printed.
 const SEED: &str = "JOBBOARD_TEST_SEED";
 
 #[tokio::test]
 async fn jobs_of_killed_conductors_run_elsewhere_in_time_and_each_is_consumed_once() {
+    let _machine = MACHINE.read().await;
     const ROUNDS: usize = 10;
     let seed = env::var(SEED).map(|seed| seed.parse().unwrap());
     let seed = seed.unwrap_or_else(|_| Random::from_system().number());
@@ -94,6 +98,7 @@ async fn kill_and_recover(
 
 #[tokio::test]
 async fn rolling_restart_under_load_burns_no_attempt_and_runs_no_job_twice() {
+    let _machine = MACHINE.read().await;
     on_each(|etcd| async move {
         let mut scene = Scene::on(etcd).await;
         let (endpoint, conductors) = (scene.endpoint.clone(), scene.conductors.clone());
@@ -133,6 +138,7 @@ async fn rolling_restart_under_load_burns_no_attempt_and_runs_no_job_twice() {
 
 #[tokio::test]
 async fn job_that_fells_its_process_is_run_alone_and_trashed_and_the_innocent_are_done() {
+    let _machine = MACHINE.read().await;
     on_each(|etcd| async move {
         let mut scene = Scene::on(etcd).await;
         scene.post([Does::Abort]).await;
@@ -176,6 +182,7 @@ async fn job_that_fells_its_process_is_run_alone_and_trashed_and_the_innocent_ar
 
 #[tokio::test]
 async fn thousand_claims_of_a_killed_process_end_at_once_and_run_elsewhere_in_time() {
+    let _machine = MACHINE.write().await;
     const CLAIMS: usize = 1_000;
     on_each(|etcd| async move {
         let mut scene = Scene::on(etcd).await;
@@ -207,6 +214,7 @@ async fn thousand_claims_of_a_killed_process_end_at_once_and_run_elsewhere_in_ti
 
 #[tokio::test]
 async fn handlers_that_block_every_thread_of_their_runtime_keep_their_claims() {
+    let _machine = MACHINE.read().await;
     on_each(|etcd| async move {
         let mut scene = Scene::on(etcd).await;
         let mut blocked = [start(&scene.endpoint, 2).await];
