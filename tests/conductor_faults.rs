@@ -48,8 +48,8 @@ const SEED: &str = "JOBBOARD_TEST_SEED";
 
 #[tokio::test]
 async fn jobs_of_killed_conductors_run_elsewhere_in_time_and_each_is_consumed_once() {
-    let _machine = MACHINE.read().await;
     const ROUNDS: usize = 10;
+    let _machine = MACHINE.read().await;
     let seed = env::var(SEED).map(|seed| seed.parse().unwrap());
     let seed = seed.unwrap_or_else(|_| Random::from_system().number());
     println!("{SEED}={seed}");
