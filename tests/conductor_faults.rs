@@ -182,8 +182,8 @@ async fn job_that_fells_its_process_is_run_alone_and_trashed_and_the_innocent_ar
 
 #[tokio::test]
 async fn thousand_claims_of_a_killed_process_end_at_once_and_run_elsewhere_in_time() {
-    let _machine = MACHINE.write().await;
     const CLAIMS: usize = 1_000;
+    let _machine = MACHINE.write().await;
     on_each(|etcd| async move {
         let mut scene = Scene::on(etcd).await;
         let mut owner = [start(&scene.endpoint, CLAIMS).await];
