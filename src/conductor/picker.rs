@@ -113,14 +113,11 @@ impl Picker {
         let lonely = self.places(&suspects, others);
         let makes_room = |place: &Place| place.from(ROOM_STEP) + ALONE_WITHIN;
         let lonely = lonely.map(|place| (makes_room(&place), place.job)).min();
-        match lonely {
-            Some((from, job)) if from <= now => {
-                self.room_for = Some(job);
-                return Pick::MakeRoom;
-            }
-            // What ran has ended.
-            None if self.busy.is_empty() => {}
-            _ => self.room_for = None,
+        if let Some((from, job)) = lonely
+            && from <= now
+        {
+            self.room_for = Some(job);
+            return Pick::MakeRoom;
         }
         let places: Vec<_> = self.places(&window, others).collect();
         let Some(index) = self.choose(&places, now) else {
