@@ -106,7 +106,9 @@ fn kind_of_write(error: &WriteError) -> ErrorKind {
 
 fn kind_of_store(error: &store::Error) -> ErrorKind {
     match error.kind() {
-        store::ErrorKind::Invalid => ErrorKind::Invalid,
+        store::ErrorKind::Invalid
+        | store::ErrorKind::TooManyOps
+        | store::ErrorKind::RequestTooLarge => ErrorKind::Invalid,
         store::ErrorKind::Denied => ErrorKind::Denied,
         store::ErrorKind::Ambiguous => ErrorKind::Unknown,
         store::ErrorKind::LeaseNotFound

@@ -23,9 +23,12 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request can not be served as it is: malformed, too large, too many operations, a key
-    /// written twice.
+    /// The request can not be served as it is: malformed, or a key written twice.
     Invalid,
+    /// The transaction has more operations than the store does at once.
+    TooManyOps,
+    /// The request is larger than what the store takes.
+    RequestTooLarge,
     /// The lease that it names does not exist (any more).
     LeaseNotFound,
     /// The revision that it asks for has been compacted away.

@@ -14,6 +14,7 @@ mod error;
 pub mod etcd;
 mod kv;
 mod lease;
+mod limits;
 mod memory;
 mod page;
 mod txn;
@@ -30,6 +31,7 @@ pub use self::{
     error::{Error, ErrorKind, Result},
     kv::{Key, KeyRange, KeyValue, LeaseId, RangeEnd, Revision},
     lease::{Beat, KeepAlive, KeepAliveFeed, Lease},
+    limits::Limits,
     memory::{Memory, MemoryBuilder},
     page::{Page, Pager},
     txn::{
@@ -62,8 +64,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Does a transaction.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if it writes a key twice, has too many operations or is too
-    /// large, or if it writes and also reads at a past revision;
+    /// [`Invalid`](ErrorKind::Invalid) if it writes a key twice, or if it writes and also reads at a
+    /// past revision; [`TooManyOps`](ErrorKind::TooManyOps),
+    /// [`RequestTooLarge`](ErrorKind::RequestTooLarge);
     /// [`LeaseNotFound`](ErrorKind::LeaseNotFound) if a put that would happen names a lease that
     /// does not exist; [`Denied`](ErrorKind::Denied), [`NoSpace`](ErrorKind::NoSpace),
     /// [`Unavailable`](ErrorKind::Unavailable), [`Ambiguous`](ErrorKind::Ambiguous).
@@ -104,6 +107,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`Invalid`](ErrorKind::Invalid) for a revision that is still to come, and as
     /// [`grant`](Self::grant).
     async fn compact(&self, revision: Revision) -> Result<()>;
+
+    /// What it does in one transaction. Defaults to etcd's defaults.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
 }
 
 /// Calls made of a [`Store`]'s own, for every store.
@@ -178,5 +186,9 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     async fn compact(&self, revision: Revision) -> Result<()> {
         self.as_ref().compact(revision).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.as_ref().limits()
     }
 }

@@ -82,7 +82,7 @@ pub async fn too_many_operations_are_refused(store: &dyn Store, prefix: &str) {
     assert_invalid(space, puts(129)).await;
     let compares = (0..129).map(|_| Compare::absent(space.key("a")));
     let refused = space.refused(Txn::new().when(compares)).await;
-    assert_eq!(refused, ErrorKind::Invalid);
+    assert_eq!(refused, ErrorKind::TooManyOps);
     let compares = (0..128).map(|_| Compare::absent(space.key("a")));
     let full = Txn::new()
         .when(compares)

@@ -126,6 +126,10 @@ fn refusal(status: &Status, effect: Effect) -> Option<ErrorKind> {
         // Refused before it was applied, and again with a fresh token.
         _ if is_old_token(status) => ErrorKind::Unavailable,
         Code::InvalidArgument if is_about_auth(status.message()) => ErrorKind::Denied,
+        Code::InvalidArgument if says("too many operations in txn request") => {
+            ErrorKind::TooManyOps
+        }
+        Code::InvalidArgument if says("request is too large") => ErrorKind::RequestTooLarge,
         Code::InvalidArgument => ErrorKind::Invalid,
         Code::PermissionDenied | Code::Unauthenticated => ErrorKind::Denied,
         Code::NotFound if says("requested lease not found") => ErrorKind::LeaseNotFound,
@@ -136,7 +140,9 @@ fn refusal(status: &Status, effect: Effect) -> Option<ErrorKind> {
         // The answer is too large, so that the request was done.
         Code::OutOfRange if says("decoded message length too large") => too_large(effect)?,
         Code::ResourceExhausted if says("trying to send message larger") => too_large(effect)?,
-        Code::ResourceExhausted if says("received message larger than max") => ErrorKind::Invalid,
+        Code::ResourceExhausted if says("received message larger than max") => {
+            ErrorKind::RequestTooLarge
+        }
         Code::ResourceExhausted if says("database space exceeded") => ErrorKind::NoSpace,
         Code::ResourceExhausted | Code::Unavailable if says("too many requests") => {
             ErrorKind::Unavailable
@@ -220,12 +226,12 @@ mod tests {
         (
             Code::InvalidArgument,
             "etcdserver: too many operations in txn request",
-            ErrorKind::Invalid,
+            ErrorKind::TooManyOps,
         ),
         (
             Code::InvalidArgument,
             "etcdserver: request is too large",
-            ErrorKind::Invalid,
+            ErrorKind::RequestTooLarge,
         ),
         (
             Code::InvalidArgument,
@@ -285,7 +291,7 @@ mod tests {
         (
             Code::ResourceExhausted,
             "grpc: received message larger than max (3000000 vs. 2097152)",
-            ErrorKind::Invalid,
+            ErrorKind::RequestTooLarge,
         ),
         (
             Code::ResourceExhausted,

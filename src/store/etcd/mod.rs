@@ -40,8 +40,8 @@ pub use self::{
     version::{NoVersion, Version},
 };
 use super::{
-    Error, KeepAlive, Lease, LeaseId, RangeRequest, RangeResponse, Result, Revision, Store, Txn,
-    TxnResponse, WatchRequest, WatchStream,
+    Error, KeepAlive, Lease, LeaseId, Limits, RangeRequest, RangeResponse, Result, Revision, Store,
+    Txn, TxnResponse, WatchRequest, WatchStream,
 };
 
 /// A [`Store`] that is etcd, version 3.4 or newer.
@@ -208,6 +208,13 @@ impl Store for Etcd {
         let doing = || format!("compact to revision {revision}");
         self.requests.call(Effect::Change, doing, attempt).await?;
         Ok(())
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            slow_after_bursts: self.version.is_slow_after_bursts(),
+            ..Limits::default()
+        }
     }
 }
 

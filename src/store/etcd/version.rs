@@ -34,6 +34,14 @@ impl Version {
     }
 }
 
+impl Version {
+    /// Whether this etcd stays slow after many writes in a short time. One that does not tell its
+    /// version (0.0.0) is not thought to.
+    pub(super) fn is_slow_after_bursts(self) -> bool {
+        self != Self::new(0, 0, 0) && self < Self::new(3, 4, 24)
+    }
+}
+
 /// Takes `3.6.0-rc.1` for 3.6.0.
 impl FromStr for Version {
     type Err = NoVersion;
@@ -56,6 +64,13 @@ impl fmt::Display for Version {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn etcd_before_3_4_24_is_slow_after_bursts() {
+        let slow = |text: &str| text.parse::<Version>().unwrap().is_slow_after_bursts();
+        assert!(slow("3.4.23"));
+        assert!(!slow("3.4.24") && !slow("3.5.1") && !slow("0.0.0"));
+    }
 
     #[test]
     fn versions_compare_as_numbers() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::history::bounds;
-use crate::store::{Compare, Error, Key, KeyRange, Op, Put, Result, Target, Txn};
+use crate::store::{Compare, Error, ErrorKind, Key, KeyRange, Op, Put, Result, Target, Txn};
 
 /// etcd's default for `--max-txn-ops`.
 const MAX_OPS: usize = 128;
@@ -28,9 +28,10 @@ pub(super) fn check(txn: &Txn) -> Result<()> {
     }
     let size = size_of(txn);
     if size > MAX_BYTES {
-        return Err(Error::invalid(format!(
-            "a request of {size} bytes is larger than {MAX_BYTES}"
-        )));
+        return Err(Error::new(
+            ErrorKind::RequestTooLarge,
+            format!("a request of {size} bytes is larger than {MAX_BYTES}"),
+        ));
     }
     Writes::of(&txn.then)?;
     Writes::of(&txn.otherwise)?;
@@ -45,9 +46,12 @@ fn check_budget(txn: &Txn, budget: usize) -> Result<()> {
         .max(txn.then.len())
         .max(txn.otherwise.len());
     let Some(rest) = budget.checked_sub(cost) else {
-        return Err(Error::invalid(format!(
-            "too many operations in a transaction: {cost} where {budget} are left of {MAX_OPS}"
-        )));
+        return Err(Error::new(
+            ErrorKind::TooManyOps,
+            format!(
+                "too many operations in a transaction: {cost} where {budget} are left of {MAX_OPS}"
+            ),
+        ));
     };
     ops(txn).try_for_each(|op| match op {
         Op::Txn(nested) => check_budget(nested, rest),
@@ -176,12 +180,14 @@ mod tests {
     }
 
     #[track_caller]
+    fn assert_refused_as(kind: ErrorKind, txn: &Txn) {
+        let checked = check(txn).map_err(|error| error.kind());
+        assert_eq!(checked, Err(kind), "{txn:?}");
+    }
+
+    #[track_caller]
     fn assert_refused(txn: &Txn) {
-        assert_eq!(
-            check(txn).map_err(|error| error.kind()),
-            Err(ErrorKind::Invalid),
-            "{txn:?}"
-        );
+        assert_refused_as(ErrorKind::Invalid, txn);
     }
 
     #[track_caller]
@@ -224,22 +230,28 @@ mod tests {
     fn each_level_leaves_its_rest_to_the_levels_below() {
         let puts = |count: usize| (0..count).map(|number| put(&format!("k{number}")));
         assert_allowed(&Txn::new().then(puts(128)));
-        assert_refused(&Txn::new().then(puts(129)));
+        assert_refused_as(ErrorKind::TooManyOps, &Txn::new().then(puts(129)));
         let outer = |count: usize, inner: Op| {
             let reads = (1..count).map(|_| Op::get(key("r")));
             Txn::new().then(reads.chain([inner]))
         };
         assert_allowed(&outer(64, nested(puts(64))));
-        assert_refused(&outer(65, nested(puts(64))));
+        assert_refused_as(ErrorKind::TooManyOps, &outer(65, nested(puts(64))));
         let compares = (0..129).map(|_| Compare::present(key("a")));
-        assert_refused(&Txn::new().when(compares));
+        assert_refused_as(ErrorKind::TooManyOps, &Txn::new().when(compares));
     }
 
     #[test]
     fn request_over_the_limit_is_refused() {
         assert_allowed(&Txn::new().then([Op::put(key("a"), vec![0; MAX_BYTES - 100])]));
-        assert_refused(&Txn::new().then([Op::put(key("a"), vec![0; MAX_BYTES])]));
-        assert_refused(&Txn::new().when([Compare::value(key("a"), vec![0; MAX_BYTES])]));
+        assert_refused_as(
+            ErrorKind::RequestTooLarge,
+            &Txn::new().then([Op::put(key("a"), vec![0; MAX_BYTES])]),
+        );
+        assert_refused_as(
+            ErrorKind::RequestTooLarge,
+            &Txn::new().when([Compare::value(key("a"), vec![0; MAX_BYTES])]),
+        );
     }
 
     #[test]
