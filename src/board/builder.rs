@@ -111,6 +111,16 @@ impl JobBoardBuilder {
         self
     }
 
+    /// Whether verbs that wait while others are on their way are sent together, in one transaction
+    /// with their own compares and answers. Defaults to true.
+    ///
+    /// Nothing waits for company: a verb that comes while the line is free is sent at once, alone.
+    /// Switched off, each verb is a transaction of its own; what the verbs promise is the same.
+    pub const fn group_commit(mut self, group_commit: bool) -> Self {
+        self.settings.group_commit = group_commit;
+        self
+    }
+
     /// Whether the handle is for looking only: it writes nothing, not even a session, and its verbs
     /// give [`Denied`](crate::ErrorKind::Denied). Defaults to false.
     pub const fn read_only(mut self, read_only: bool) -> Self {

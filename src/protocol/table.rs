@@ -13,14 +13,14 @@ use futures::FutureExt;
 use uuid::Uuid;
 
 use super::{
-    envelope::{Guard, Opened, ReceiptSlot},
+    envelope::{Guard, Member, Opened, ReceiptSlot, Seal},
     holding::Hold,
     keys::{JobId, Keyspace},
-    verb::{Evidence, Receipt, Settled, Verb},
+    verb::{Evidence, Settled, Verb},
 };
 use crate::store::{
-    self, Header, Key, KeyRange, KeyValue, LeaseId, Memory, Op, RangeRequest, RangeResponse,
-    Revision, Store, Txn, TxnResponse,
+    self, Compare, Header, Key, KeyRange, KeyValue, LeaseId, Memory, Op, RangeRequest,
+    RangeResponse, Revision, Store, Txn, TxnResponse,
 };
 
 pub(super) const GUARD: Revision = Revision::new(2);
@@ -147,7 +147,16 @@ pub(super) struct Lost<O> {
     pub(super) never_arrived: Settled<O>,
 }
 
-/// Sends `verb` in the state of each row.
+/// How a verb is sent: alone in its envelope, or as one member of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Company {
+    Alone,
+    AmongOthers,
+}
+
+const COMPANIES: [Company; 2] = [Company::Alone, Company::AmongOthers];
+
+/// Sends `verb` in the state of each row, alone and among others.
 #[track_caller]
 pub(super) fn check<V: Verb<Outcome: Debug + PartialEq>>(
     seen: &[Change],
@@ -155,20 +164,23 @@ pub(super) fn check<V: Verb<Outcome: Debug + PartialEq>>(
     rows: impl IntoIterator<Item = Row<V::Outcome>>,
 ) {
     for row in rows {
-        let stage = Stage::new(seen);
-        let verb = verb(&stage);
-        stage.change(row.since);
-        stage.pass(SENT);
-        assert_eq!(stage.send(&verb), row.outcome, "outcome: {}", row.name);
-        let after = row.after.iter().map(|(name, put)| (key(name), *put));
-        let after: Vec<_> = after.collect();
-        assert_eq!(stage.keys_there(), after, "after: {}", row.name);
-        stage.pass(FENCED);
-        assert_eq!(stage.settle(&verb), row.settled, "settled: {}", row.name);
+        for company in COMPANIES {
+            let name = format_args!("{}, {company:?}", row.name);
+            let stage = Stage::new(seen).in_company(company);
+            let verb = verb(&stage);
+            stage.change(row.since);
+            stage.pass(SENT);
+            assert_eq!(stage.send(&verb), row.outcome, "outcome: {name}");
+            let after = row.after.iter().map(|(name, put)| (key(name), *put));
+            let after: Vec<_> = after.filter(|(key, _)| stage.counts(key)).collect();
+            assert_eq!(stage.keys_there(), after, "after: {name}");
+            stage.pass(FENCED);
+            assert_eq!(stage.settle(&verb), row.settled, "settled: {name}");
+        }
     }
 }
 
-/// Loses the answer to `verb`, and settles in the state of each row.
+/// Loses the answer to `verb`, sent alone and among others, and settles in the state of each row.
 #[track_caller]
 pub(super) fn check_lost<V: Verb<Outcome: Debug + PartialEq>>(
     seen: &[Change],
@@ -176,18 +188,20 @@ pub(super) fn check_lost<V: Verb<Outcome: Debug + PartialEq>>(
     rows: impl IntoIterator<Item = Lost<V::Outcome>>,
 ) {
     for row in rows {
-        for (arrives, settled) in [(true, row.arrived), (false, row.never_arrived)] {
-            let stage = Stage::new(seen);
-            let verb = verb(&stage);
-            stage.pass(SENT);
-            if arrives {
-                stage.send(&verb);
+        for (arrives, settled) in [(true, &row.arrived), (false, &row.never_arrived)] {
+            for company in COMPANIES {
+                let stage = Stage::new(seen).in_company(company);
+                let verb = verb(&stage);
+                stage.pass(SENT);
+                if arrives {
+                    stage.send(&verb);
+                }
+                stage.pass(LATER[0]);
+                stage.change(row.later);
+                stage.pass(FENCED);
+                let name = format_args!("{}, arrives: {arrives}, {company:?}", row.name);
+                assert_eq!(&stage.settle(&verb), settled, "{name}");
             }
-            stage.pass(LATER[0]);
-            stage.change(row.later);
-            stage.pass(FENCED);
-            let name = format_args!("{}, arrives: {arrives}", row.name);
-            assert_eq!(stage.settle(&verb), settled, "{name}");
         }
     }
 }
@@ -198,6 +212,7 @@ pub(super) struct Stage {
     store: Memory,
     pub(super) keys: Keyspace,
     pub(super) guard: Guard,
+    company: Company,
 }
 
 impl Stage {
@@ -207,11 +222,20 @@ impl Stage {
         let lease = store.grant(hour).now_or_never().unwrap().unwrap().id;
         let keys = Keyspace::new(&"/t".parse().unwrap(), &"b".parse().unwrap());
         let guard = Guard::new(&keys, SESSION, lease);
-        let stage = Self { store, keys, guard };
+        let stage = Self {
+            store,
+            keys,
+            guard,
+            company: Company::Alone,
+        };
         stage.txn(stage.guard.open());
         stage.change(seen);
         stage.pass(SINCE[0]);
         stage
+    }
+
+    fn in_company(self, company: Company) -> Self {
+        Self { company, ..self }
     }
 
     pub(super) fn txn(&self, txn: Txn) -> TxnResponse {
@@ -241,7 +265,7 @@ impl Stage {
 
     /// What the store says to `verb` instead of doing it.
     pub(super) fn refusal<V: Verb>(&self, verb: &V) -> store::ErrorKind {
-        let sealed = self.guard.seal(GUARD, None, verb.txn());
+        let (sealed, _) = self.seal_one(GUARD, None, verb.txn());
         let refused = self.store.txn(sealed).now_or_never().unwrap();
         refused.unwrap_err().kind()
     }
@@ -258,13 +282,32 @@ impl Stage {
         }
     }
 
+    /// An envelope of one member.
+    pub(super) fn seal_one(
+        &self,
+        known: Revision,
+        receipt: Option<&ReceiptSlot>,
+        txn: Txn,
+    ) -> (Txn, Seal) {
+        let needs_receipt = receipt.is_some();
+        self.guard
+            .seal(known, receipt, vec![Member { txn, needs_receipt }])
+    }
+
+    /// Whether a key is looked at after a verb was sent: proofs are not, where they are not the
+    /// verb's alone.
+    fn counts(&self, key: &Key) -> bool {
+        let proofs = KeyRange::prefix(self.slot().key);
+        self.company == Company::Alone || !proofs.contains(key)
+    }
+
     /// All keys of the board but the guard.
     pub(super) fn keys_there(&self) -> Vec<(Key, Revision)> {
         let request = RangeRequest::new(KeyRange::prefix(key("/t/")));
         let read = self.store.range(request).now_or_never().unwrap().unwrap();
         read.kvs
             .into_iter()
-            .filter(|kv| kv.key != self.keys.guard(SESSION))
+            .filter(|kv| kv.key != self.keys.guard(SESSION) && self.counts(&kv.key))
             .map(|kv| (kv.key, kv.mod_revision))
             .collect()
     }
@@ -286,29 +329,49 @@ impl Stage {
 
     pub(super) fn send<V: Verb>(&self, verb: &V) -> V::Outcome {
         let slot = V::NEEDS_RECEIPT.then(|| self.slot());
-        let sealed = self.guard.seal(GUARD, slot.as_ref(), verb.txn());
-        let answer = Guard::unseal(GUARD, V::NEEDS_RECEIPT, self.txn(sealed)).unwrap();
-        let Opened::Answer(response) = answer else {
+        let member = Member {
+            txn: verb.txn(),
+            needs_receipt: V::NEEDS_RECEIPT,
+        };
+        let mut members = self.others();
+        let index = members.len();
+        members.push(member);
+        let (sealed, seal) = self.guard.seal(GUARD, slot.as_ref(), members);
+        let answer = seal.open(self.txn(sealed)).unwrap();
+        let Opened::Answer(responses) = answer else {
             panic!("{answer:?}");
         };
-        verb.outcome(&response).unwrap()
+        verb.outcome(&responses[index]).unwrap()
+    }
+
+    /// Who goes before the verb in its envelope: one holds, one is refused. They write nothing, so that
+    /// the revisions are the verb's.
+    fn others(&self) -> Vec<Member> {
+        let nowhere = || key("/nowhere");
+        let other = |compare| Member {
+            txn: Txn::new().when([compare]).then([Op::get(nowhere())]),
+            needs_receipt: false,
+        };
+        let others = [Compare::absent(nowhere()), Compare::present(nowhere())];
+        match self.company {
+            Company::Alone => Vec::new(),
+            Company::AmongOthers => others.map(other).into(),
+        }
     }
 
     fn settle<V: Verb>(&self, verb: &V) -> Settled<V::Outcome> {
-        let slot = self.slot();
+        let before = self.others().len();
+        let proof = self.slot().proof(before, before + 1);
         let mut reads = verb.probe();
-        reads.push(RangeRequest::new(slot.key.clone()));
+        let own = reads.len();
+        reads.extend(proof.reads());
         let response = self.txn(self.guard.fence(GUARD, reads));
         let at = response.header.revision;
-        let Opened::Answer(mut reads) = Guard::reads(response).unwrap() else {
+        let Opened::Answer(reads) = Guard::reads(response).unwrap() else {
             panic!("the guard is gone");
         };
-        let receipt = if slot.is_in(&reads.pop().unwrap()) {
-            Receipt::Names
-        } else {
-            Receipt::DoesNotName
-        };
-        let reads = &reads;
+        let (reads, proofs) = reads.split_at(own);
+        let receipt = proof.receipt(proofs);
         verb.settle(&Evidence { at, reads, receipt }).unwrap()
     }
 }

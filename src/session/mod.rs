@@ -28,13 +28,17 @@
 
 mod backoff;
 mod claims;
+mod doubts;
 pub(crate) mod failure;
 mod held;
 mod keeper;
+mod line;
 mod member;
 mod own;
+mod plan;
 mod pool;
 mod reading;
+mod sender;
 mod settings;
 mod slots;
 #[cfg(test)]
@@ -163,14 +167,7 @@ impl Session {
         };
         let life = Arc::new(Life::new(&lease, kept, settings.margin_of(lease.ttl)));
         let known = opened.header.revision;
-        let (writer, writing) = Writer::new(
-            Arc::clone(store),
-            keys.clone(),
-            guard.clone(),
-            known,
-            Arc::clone(&life),
-            random.clone(),
-        );
+        let (writer, writing) = Writer::new(parts, guard.clone(), known, Arc::clone(&life));
         let tasks = TaskTracker::new();
         let end = EndOfWriting(Arc::clone(&life));
         tasks.spawn(async move {

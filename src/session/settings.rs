@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) backoff: Backoff,
     /// How much time is between two writes of the progress of a claim. Defaults to 1 s.
     pub(crate) progress_every: Duration,
+    /// Whether verbs that wait together are sent together. Defaults to true.
+    pub(crate) group_commit: bool,
 }
 
 /// What the lease of a session is to be.
@@ -72,6 +74,7 @@ impl Default for Settings {
             max_attempts: 20,
             backoff: Backoff::default(),
             progress_every: Duration::from_secs(1),
+            group_commit: true,
         }
     }
 }

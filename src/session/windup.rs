@@ -15,8 +15,9 @@ use tokio::{
 use super::{
     backoff::Backoff,
     keeper::Life,
-    member::{Verdict, WriteError},
-    writer::{Line, Order},
+    line::Order,
+    member::{Member, Verdict, WriteError},
+    sender::Sender,
 };
 use crate::{
     protocol::verb::{Evidence, Receipt},
@@ -38,7 +39,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How many postings are asked about at once.
 const ASKED_AT_ONCE: usize = 16;
 
-impl Line {
+impl Sender {
     /// Ends the session.
     pub(super) async fn wind_up(mut self, mut orders: mpsc::Receiver<Order>, life: &Life) {
         tracing::debug!(session = %self.guard.session(), loss = ?life.loss(), "session over");
@@ -50,8 +51,8 @@ impl Line {
         let revoked = self.revoke_lease(life).await;
         _ = timeout(GRACE, self.take_answers(life)).await;
         self.send_the_waiting_away();
+        let under_way = self.take_what_was_sent();
         let (store, random) = (self.store, self.random);
-        let under_way = self.sent.into_values().map(|envelope| envelope.member);
         stream::iter(under_way)
             .for_each_concurrent(ASKED_AT_ONCE, |member| {
                 let (store, random) = (Arc::clone(&store), random.clone());
@@ -70,14 +71,14 @@ impl Line {
 
     /// What was not sent, or did not happen, is for another session.
     fn send_the_waiting_away(&mut self) {
-        for member in std::mem::take(&mut self.waiting).into_values() {
+        for member in self.take_the_waiting() {
             member.fail(WriteError::NotSent);
         }
     }
 
     async fn take_answers(&mut self, life: &Life) {
-        while let Some((place, answer)) = self.answers.next().await {
-            self.answered(place, answer, life);
+        while let Some((name, answer)) = self.answers.next().await {
+            self.answered(name, answer, life);
         }
     }
 
@@ -95,7 +96,7 @@ impl Line {
         loop {
             tokio::select! {
                 biased;
-                Some((place, answer)) = self.answers.next() => self.answered(place, answer, life),
+                Some((name, answer)) = self.answers.next() => self.answered(name, answer, life),
                 revoked = &mut revoke => return revoked.is_ok(),
             }
         }
@@ -117,7 +118,7 @@ pub(super) async fn revoke(store: Arc<dyn Store>, lease: LeaseId, random: Random
 }
 
 /// Tells by what is left on the board what became of a posting whose session is over.
-async fn ask_after_the_end(member: Order, store: &dyn Store, random: Random) {
+async fn ask_after_the_end(member: Box<dyn Member>, store: &dyn Store, random: Random) {
     let until = Instant::now() + ASK_FOR;
     let mut backoff = Backoff::new(random);
     let probe = member.probe();

@@ -124,9 +124,21 @@ impl Sealed {
         (self.since)(&stage);
         stage.pass(SENT);
         let slot = receipt.then(|| stage.slot());
-        let response = stage.txn(stage.guard.seal(GUARD, slot.as_ref(), member()));
-        let opened = Guard::unseal(GUARD, receipt, response).unwrap();
+        let (envelope, seal) = stage.seal_one(GUARD, slot.as_ref(), member());
+        let opened = only(seal.open(stage.txn(envelope)).unwrap());
         (stage, opened)
+    }
+}
+
+/// The answer of an envelope's only member.
+fn only(opened: Opened<Vec<TxnResponse>>) -> Opened<TxnResponse> {
+    match opened {
+        Opened::Answer(answers) => {
+            let [answer] = answers.try_into().unwrap();
+            Opened::Answer(answer)
+        }
+        Opened::Fenced(guard) => Opened::Fenced(guard),
+        Opened::Gone => Opened::Gone,
     }
 }
 
@@ -168,11 +180,7 @@ fn member_finds_its_own_answers_and_no_others() {
         let (_, Opened::Answer(answer)) = holds.open(receipt) else {
             panic!("receipt: {receipt}");
         };
-        assert_eq!(
-            answer.responses,
-            [crate::store::OpResponse::Put],
-            "receipt: {receipt}"
-        );
+        assert_eq!(answer.responses, [OpResponse::Put], "receipt: {receipt}");
         let (_, Opened::Answer(answer)) = does_not_hold.open(receipt) else {
             panic!("receipt: {receipt}");
         };
@@ -256,19 +264,17 @@ fn fence_reads_only_where_it_is_put() {
 #[test]
 fn fence_makes_every_earlier_envelope_fail_and_lets_later_ones_through() {
     let stage = Stage::new(&[]);
-    let earlier = [(); 3].map(|()| stage.guard.seal(GUARD, Some(&stage.slot()), member()));
+    let earlier = [(); 3].map(|()| stage.seal_one(GUARD, Some(&stage.slot()), member()));
     stage.pass(FENCED);
     fence(&stage);
-    for envelope in earlier {
-        let opened = Guard::unseal(GUARD, true, stage.txn(envelope)).unwrap();
+    for (envelope, seal) in earlier {
+        let opened = seal.open(stage.txn(envelope)).unwrap();
         assert_eq!(opened, Opened::Fenced(FENCED));
     }
     assert_eq!(stage.keys_there(), []);
-    let later = stage.txn(stage.guard.seal(FENCED, None, member()));
-    assert_eq!(
-        succeeded(Guard::unseal(FENCED, false, later).unwrap()),
-        Opened::Answer(true)
-    );
+    let (later, seal) = stage.seal_one(FENCED, None, member());
+    let opened = only(seal.open(stage.txn(later)).unwrap());
+    assert_eq!(succeeded(opened), Opened::Answer(true));
 }
 
 #[test]
@@ -294,28 +300,112 @@ fn receipt_goes_with_the_session_and_names_one_envelope() {
     let (stage, _) = holds.open(true);
     let slot = stage.slot();
     let read = |slot: &ReceiptSlot| {
-        let response = stage.txn(Txn::new().then([Op::get(slot.key.clone())]));
-        slot.is_in(read_of(&response, 0).unwrap())
+        let proof = slot.proof(0, 1);
+        let reads = proof.reads().map(Op::Range);
+        proof.receipt(&stage.txn(Txn::new().then(reads)).into_reads())
     };
     let others = [4, 50].map(|envelope| ReceiptSlot {
         envelope,
         ..slot.clone()
     });
-    assert!(read(&slot));
-    assert_eq!(others.each_ref().map(read), [false, false]);
+    assert_eq!(read(&slot), Receipt::Names);
+    assert_eq!(others.each_ref().map(read), [Receipt::DoesNotName; 2]);
     stage.revoke();
-    assert!(!read(&slot));
+    assert_eq!(read(&slot), Receipt::DoesNotName);
+}
+
+/// The member, and one that puts the owner if the posting is there.
+fn two_members() -> Vec<Member> {
+    let other = Txn::new()
+        .when([Compare::present(key(DATA))])
+        .then([Op::put(key(OWNER), ANY)]);
+    [member(), other]
+        .map(|txn| Member {
+            txn,
+            needs_receipt: true,
+        })
+        .into()
+}
+
+#[test]
+fn members_hold_or_are_refused_each_by_its_own_compares_as_all_was_before() {
+    let stage = Stage::new(&[]);
+    stage.pass(SENT);
+    let (envelope, seal) = stage.guard.seal(GUARD, None, two_members());
+    let Opened::Answer(answers) = seal.open(stage.txn(envelope)).unwrap() else {
+        panic!("the guard is as known");
+    };
+    let held: Vec<_> = answers.iter().map(|answer| answer.succeeded).collect();
+    assert_eq!(held, [true, false]);
+    assert_eq!(stage.keys_there(), keys(&[(DATA, SENT)]));
+}
+
+#[test]
+fn members_are_refused_together_under_a_guard_that_is_not_as_known() {
+    let stage = Stage::new(&[]);
+    fence(&stage);
+    let (envelope, seal) = stage.guard.seal(GUARD, Some(&stage.slot()), two_members());
+    let opened = seal.open(stage.txn(envelope));
+    assert_eq!(opened, Ok(Opened::Fenced(SINCE[0])));
+    assert_eq!(stage.keys_there(), []);
+}
+
+#[test]
+fn receipt_of_many_names_those_that_were_not_refused() {
+    let stage = Stage::new(&[]);
+    let slot = stage.slot();
+    let receipts = |slot: &ReceiptSlot| {
+        [0, 1].map(|index| {
+            let proof = slot.proof(index, 2);
+            let reads = proof.reads().map(Op::Range);
+            proof.receipt(&stage.txn(Txn::new().then(reads)).into_reads())
+        })
+    };
+    let not_sent = receipts(&slot);
+    assert_eq!(not_sent, [Receipt::DoesNotName, Receipt::DoesNotName]);
+    let (envelope, _) = stage.guard.seal(GUARD, Some(&slot), two_members());
+    stage.txn(envelope);
+    assert_eq!(receipts(&slot), [Receipt::Names, Receipt::DoesNotName]);
+    // The note that an earlier envelope left in the slot is not the later one's.
+    let later = ReceiptSlot {
+        envelope: 6,
+        ..slot
+    };
+    stage.txn(Txn::new().then([Op::delete(key(DATA)), Op::put(key(OWNER), ANY)]));
+    let (envelope, _) = stage.guard.seal(GUARD, Some(&later), two_members());
+    stage.txn(envelope);
+    assert_eq!(
+        receipts(&later),
+        [Receipt::DoesNotName, Receipt::DoesNotName]
+    );
+    stage.txn(Txn::new().then([Op::put(key(DATA), ANY)]));
+    let last = ReceiptSlot {
+        envelope: 7,
+        ..later
+    };
+    let (envelope, _) = stage.guard.seal(GUARD, Some(&last), two_members());
+    stage.txn(envelope);
+    assert_eq!(receipts(&last), [Receipt::DoesNotName, Receipt::Names]);
 }
 
 #[test]
 fn answer_of_another_shape_is_malformed() {
     let stage = Stage::new(&[]);
     let bare = stage.txn(Txn::new());
-    assert_eq!(Guard::unseal(GUARD, true, bare.clone()), Err(Malformed));
+    let (_, one) = stage.seal_one(GUARD, Some(&stage.slot()), member());
+    assert_eq!(one.open(bare.clone()), Err(Malformed));
     let refused = TxnResponse {
         succeeded: false,
-        ..bare
+        ..bare.clone()
     };
-    assert_eq!(Guard::unseal(GUARD, false, refused.clone()), Err(Malformed));
+    assert_eq!(one.open(refused.clone()), Err(Malformed));
     assert_eq!(Guard::reads(refused), Err(Malformed));
+    let (_, two) = stage.guard.seal(GUARD, None, two_members());
+    assert_eq!(two.open(bare.clone()), Err(Malformed));
+    let other = |answer: OpResponse| TxnResponse {
+        responses: vec![answer.clone(), answer],
+        ..bare.clone()
+    };
+    assert_eq!(two.open(other(OpResponse::Put)), Err(Malformed));
+    assert!(two.open(other(OpResponse::Txn(bare.clone()))).is_ok());
 }

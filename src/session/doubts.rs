@@ -1,0 +1,186 @@
+//! Verbs whose answers were lost, until it is known what became of them.
+//!
+//! The session *fences*: it puts its guard anew, which makes sure that nothing sent before can still
+//! happen, and in the same transaction reads what tells what did. What does not fit into the fence is
+//! read under the same guard after it, a slice at a time.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{FutureExt, future::BoxFuture};
+
+use super::{
+    member::{Member, Verdict},
+    slots::Slot,
+};
+use crate::{
+    protocol::{
+        envelope::{Guard, Opened, Proof},
+        verb::{Evidence, Malformed, Receipt},
+    },
+    store::{self, OpResponse, RangeRequest, RangeResponse, Revision, Store, TxnResponse},
+};
+
+/// How many verbs are settled in one transaction, at first: each reads at most one record of 1 MiB.
+/// Halved when a settling gets no answer, which can be too large to be read.
+const SETTLED_AT_ONCE: usize = 16;
+
+/// A verb whose answer was lost.
+pub(super) struct Doubt {
+    pub(super) member: Box<dyn Member>,
+    /// The guard's revision that its envelope compared.
+    pub(super) under: Revision,
+    /// Where its envelope left proof, and the place that keeps it.
+    pub(super) proof: Option<(Proof, Arc<Slot>)>,
+}
+
+/// All that are in doubt, by their places in the line.
+pub(super) struct Doubts {
+    open: BTreeMap<u64, Doubt>,
+    asking: Option<BoxFuture<'static, Asked>>,
+    at_once: usize,
+}
+
+/// Who was asked about, and what the store said.
+pub(super) struct Asked {
+    places: Vec<u64>,
+    answer: Result<TxnResponse, store::Error>,
+}
+
+/// What became of the question.
+pub(super) enum Found {
+    /// The guard is at this revision, put by a fence: with this question, or before it was asked.
+    Guard(Revision, Vec<(u64, Verdict)>),
+    /// The guard is gone.
+    Gone,
+    /// No answer came, or none that can be understood.
+    Nothing(Trouble),
+}
+
+/// Why a question got no answer.
+pub(super) enum Trouble {
+    Store(store::Error),
+    Malformed(Malformed),
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Self {
+            open: BTreeMap::new(),
+            asking: None,
+            at_once: SETTLED_AT_ONCE,
+        }
+    }
+}
+
+impl Doubts {
+    pub(super) fn add(&mut self, place: u64, doubt: Doubt) {
+        self.open.insert(place, doubt);
+    }
+
+    /// Whether nothing may be sent: something is in doubt.
+    pub(super) fn any(&self) -> bool {
+        !self.open.is_empty() || self.asking.is_some()
+    }
+
+    /// Asks about some, unless that is under way: with a fence if one of all could still happen, else
+    /// with a look.
+    pub(super) fn ask(&mut self, guard: &Guard, known: Revision, store: &Arc<dyn Store>) {
+        if self.asking.is_some() || self.open.is_empty() {
+            return;
+        }
+        let (places, reads): (Vec<_>, Vec<_>) = self
+            .open
+            .iter()
+            .take(self.at_once)
+            .map(|(place, doubt)| (*place, doubt.reads()))
+            .unzip();
+        let reads = reads.into_iter().flatten().collect();
+        let txn = if self.open.values().any(|doubt| doubt.under == known) {
+            guard.fence(known, reads)
+        } else {
+            guard.look(known, reads)
+        };
+        let store = Arc::clone(store);
+        let asking = async move {
+            let answer = store.txn(txn).await;
+            Asked { places, answer }
+        };
+        self.asking = Some(asking.boxed());
+    }
+
+    /// Waits for the answer to a question, if one is under way; for ever, if not. Cancel safe.
+    pub(super) async fn asked(&mut self) -> Asked {
+        let Some(asking) = &mut self.asking else {
+            return std::future::pending().await;
+        };
+        let asked = asking.await;
+        self.asking = None;
+        asked
+    }
+
+    /// Judges each of those asked about by its part of the reads. `known` is the guard's revision
+    /// under which the question was asked.
+    pub(super) fn judge(&mut self, asked: Asked, known: Revision) -> Found {
+        let response = match asked.answer {
+            Ok(response) => response,
+            Err(error) => {
+                self.at_once = (self.at_once / 2).max(1);
+                return Found::Nothing(Trouble::Store(error));
+            }
+        };
+        self.at_once = SETTLED_AT_ONCE;
+        let at = response.header.revision;
+        let fenced = matches!(response.responses.first(), Some(OpResponse::Put));
+        match Guard::reads(response) {
+            Ok(Opened::Answer(reads)) => {
+                let verdicts = self.verdicts(&asked.places, at, reads);
+                Found::Guard(if fenced { at } else { known }, verdicts)
+            }
+            Ok(Opened::Fenced(guard)) => Found::Guard(guard, Vec::new()),
+            Ok(Opened::Gone) => Found::Gone,
+            Err(malformed) => Found::Nothing(Trouble::Malformed(malformed)),
+        }
+    }
+
+    fn verdicts(
+        &mut self,
+        places: &[u64],
+        at: Revision,
+        reads: Vec<RangeResponse>,
+    ) -> Vec<(u64, Verdict)> {
+        let mut reads = reads.into_iter();
+        let judge = |place: &u64| {
+            let doubt = self.open.remove(place)?;
+            let count = doubt.reads().len();
+            let own: Vec<_> = reads.by_ref().take(count).collect();
+            Some((*place, doubt.judge(at, &own)))
+        };
+        places.iter().filter_map(judge).collect()
+    }
+
+    /// Takes out all that are in doubt.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Box<dyn Member>> {
+        let doubts = std::mem::take(&mut self.open);
+        doubts.into_values().map(|doubt| doubt.member)
+    }
+}
+
+impl Doubt {
+    /// What tells what became of it: its verb's probe, then its proof.
+    fn reads(&self) -> Vec<RangeRequest> {
+        let mut reads = self.member.probe();
+        if let Some((proof, _)) = &self.proof {
+            reads.extend(proof.reads());
+        }
+        reads
+    }
+
+    fn judge(self, at: Revision, reads: &[RangeResponse]) -> Verdict {
+        let (reads, proofs) = reads.split_at(self.member.probe().len().min(reads.len()));
+        let receipt = match &self.proof {
+            Some((proof, _)) => proof.receipt(proofs),
+            None => Receipt::DoesNotName,
+        };
+        self.member.settle(&Evidence { at, reads, receipt })
+    }
+}
