@@ -64,7 +64,7 @@ impl ReceiptSlot {
 
     /// Where the `index`-th of many members notes that it was refused.
     fn note(&self, index: usize) -> Key {
-        self.key.child(&format!(".{index}"))
+        self.key.child(format_args!(".{index}"))
     }
 
     fn put(&self, key: Key, lease: LeaseId) -> Op {

@@ -234,14 +234,14 @@ impl Keyspace {
 
     /// One key of a job.
     pub(crate) fn job(&self, job: JobId, part: JobPart) -> Key {
-        self.jobs.child(&format!("job{job}.{}", part.as_str()))
+        self.jobs.child(format_args!("job{job}.{}", part.as_str()))
     }
 
     /// The range of all keys of one job.
     pub(crate) fn all_of_job(&self, job: JobId) -> KeyRange {
         KeyRange::between(
-            self.jobs.child(&format!("job{job}.")),
-            self.jobs.child(&format!("job{job}/")),
+            self.jobs.child(format_args!("job{job}.")),
+            self.jobs.child(format_args!("job{job}/")),
         )
         .expect("a slash comes right after a full stop")
     }
@@ -253,18 +253,18 @@ impl Keyspace {
 
     /// Where the result of a consumed job is kept.
     pub(crate) fn done(&self, job: JobId) -> Key {
-        self.done.child(&format!("job{job}"))
+        self.done.child(format_args!("job{job}"))
     }
 
     /// Where is kept which job holds a unique key. The key is escaped.
     pub(crate) fn unique(&self, unique: &str) -> Key {
         let escaped = utf8_percent_encode(unique, ESCAPED);
-        self.unique.child(&escaped.to_string())
+        self.unique.child(escaped)
     }
 
     /// A job as a unique key names it: its keys without their parts.
     pub(crate) fn named(&self, job: JobId) -> Key {
-        self.jobs.child(&format!("job{job}"))
+        self.jobs.child(format_args!("job{job}"))
     }
 
     /// The job that is [named](Self::named) so; `None` if that is no job of this board.
@@ -275,17 +275,18 @@ impl Keyspace {
 
     /// The guard of a session.
     pub(crate) fn guard(&self, session: Uuid) -> Key {
-        self.sessions.child(&session.to_string())
+        self.sessions.child(session)
     }
 
     /// The receipt of the last posting that a session sent in a slot.
     pub(crate) fn receipt(&self, session: Uuid, slot: usize) -> Key {
-        self.sessions.child(&format!("{session}.{slot}"))
+        self.sessions.child(format_args!("{session}.{slot}"))
     }
 
     /// The mark that a session's claim of a job was released by force.
     pub(crate) fn released(&self, session: Uuid, job: JobId) -> Key {
-        self.sessions.child(&format!("{session}.released/{job}"))
+        self.sessions
+            .child(format_args!("{session}.released/{job}"))
     }
 
     /// The key that is there while the board is paused.
@@ -301,7 +302,7 @@ impl Keyspace {
     /// Where an entity stands that a session registered. Kind and name are escaped.
     pub(crate) fn entity(&self, kind: &str, name: &str, session: Uuid) -> Key {
         let [kind, name] = [kind, name].map(|part| utf8_percent_encode(part, ESCAPED));
-        self.entities.child(&format!("{kind}/{name}/{session}"))
+        self.entities.child(format_args!("{kind}/{name}/{session}"))
     }
 
     /// The session that registered the entity under a key of [`entities`](Self::entities); `None`
@@ -319,17 +320,17 @@ impl Keyspace {
 
     /// Where a logbook is kept.
     pub(crate) fn book(&self, book: Uuid) -> Key {
-        self.books.child(&book.to_string())
+        self.books.child(book)
     }
 
     /// Where a flow of a logbook is kept.
     pub(crate) fn flow(&self, book: Uuid, flow: Uuid) -> Key {
-        self.book(book).child(&format!("/{flow}"))
+        self.book(book).child(format_args!("/{flow}"))
     }
 
     /// Where an atom of a flow is kept.
     pub(crate) fn atom(&self, book: Uuid, flow: Uuid, atom: Uuid) -> Key {
-        self.flow(book, flow).child(&format!("/{atom}"))
+        self.flow(book, flow).child(format_args!("/{atom}"))
     }
 
     /// The range of a logbook and all that is in it.

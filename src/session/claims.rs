@@ -299,10 +299,9 @@ impl Claims {
         self.lock().keys().copied().collect()
     }
 
-    /// How many claims are held or under way.
+    /// How many jobs are held or have a verb under way, or were settled a moment ago.
     pub(super) fn len(&self) -> usize {
-        let is_claim = |row: &&Row| row.pending.is_some() || row.held().is_some();
-        self.lock().values().filter(is_claim).count()
+        self.lock().len()
     }
 
     /// Held for a few instructions only, never across an await, and not while a loss is told. No

@@ -15,10 +15,16 @@ use crate::{
 /// default of 128 operations, the largest verb's own among them.
 const MEMBERS: usize = 120;
 
-/// The same where the store stays slow after bursts.
+/// The same where the store stays slow after bursts. On etcd 3.4.23 and two cores, with 256 callers in a
+/// closed loop, 48 did four fifths of the whole jobs a second that 120 did; eight callers made 2,100
+/// keys a second on that server afterwards, where they made 1,650 after groups of 120, and 4,000 after
+/// transactions of one verb each.
 const GENTLE_MEMBERS: usize = 48;
 
-/// How many envelopes are under way at once.
+/// How many envelopes are under way at once. With one, the line stands still while its answer travels
+/// (9,400 whole jobs a second against 11,500 with two; etcd 3.5.1, 256 callers, two cores); three or
+/// four gained up to 5 %, with smaller envelopes: more writes to disk for the same work, where disks
+/// are slow.
 const GROUPS_UNDER_WAY: usize = 2;
 
 /// The same where each verb goes alone.

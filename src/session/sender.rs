@@ -19,6 +19,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::mpsc,
+    task::yield_now,
     time::{Instant, sleep_until},
 };
 
@@ -120,7 +121,12 @@ impl Sender {
                 asked = self.doubts.asked() => self.settle(asked, &life),
                 () = self.backoff.wait(), if self.backoff.waits() => {}
                 order = orders.recv(), if self.line.len() < WAITING => match order {
-                    Some(order) => self.queue_all(order, &mut orders),
+                    Some(order) => {
+                        self.queue(order);
+                        // One turn of the runtime for who was woken together with this one.
+                        yield_now().await;
+                        self.queue_all(&mut orders);
+                    }
                     None => life.lose(Loss::Closed),
                 },
                 () = sleep_until(blocked.unwrap_or_else(Instant::now)), if blocked.is_some() => {}
@@ -129,9 +135,8 @@ impl Sender {
         self.wind_up(orders, &life).await;
     }
 
-    /// Takes in an order, and those that have come with it.
-    fn queue_all(&mut self, first: Order, orders: &mut mpsc::Receiver<Order>) {
-        self.queue(first);
+    /// Takes in the orders that have come.
+    fn queue_all(&mut self, orders: &mut mpsc::Receiver<Order>) {
         while self.line.len() < WAITING {
             match orders.try_recv() {
                 Ok(order) => self.queue(order),

@@ -1,6 +1,6 @@
 //! Keys, ranges of keys, and what etcd says of each key: its revisions, its version and its lease.
 
-use std::fmt;
+use std::{fmt, io::Write as _};
 
 use bytes::Bytes;
 
@@ -12,6 +12,9 @@ use super::{Error, Result};
 /// not be built at all.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Bytes);
+
+/// Room for what follows in a key that is made of another.
+const USUAL_SUFFIX: usize = 40;
 
 impl Key {
     /// Takes `bytes` as a key.
@@ -28,8 +31,12 @@ impl Key {
 
     /// The key made of this one followed by `suffix`.
     #[must_use]
-    pub fn child(&self, suffix: &str) -> Self {
-        Self([self.as_bytes(), suffix.as_bytes()].concat().into())
+    pub fn child(&self, suffix: impl fmt::Display) -> Self {
+        // The store's keys end in a number and a word, as a rule: made in one piece, without growing.
+        let mut bytes = Vec::with_capacity(self.0.len() + USUAL_SUFFIX);
+        bytes.extend_from_slice(&self.0);
+        write!(bytes, "{suffix}").expect("a vector takes all that is written to it");
+        Self(bytes.into())
     }
 
     /// The smallest key that is greater than this one.

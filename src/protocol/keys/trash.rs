@@ -15,8 +15,8 @@ impl Keyspace {
     /// Where a trashed job goes: the `copy`-th place of its number, the first being 0.
     pub(crate) fn trash(&self, job: JobId, copy: u32) -> Key {
         match copy {
-            0 => self.trash.child(&format!("job{job}")),
-            copy => self.trash.child(&format!("job{job}.{copy}")),
+            0 => self.trash.child(format_args!("job{job}")),
+            copy => self.trash.child(format_args!("job{job}.{copy}")),
         }
     }
 
@@ -28,8 +28,8 @@ impl Keyspace {
     /// The range of all further places of a job's number in the trash, after the first.
     pub(crate) fn more_trash(&self, job: JobId) -> KeyRange {
         KeyRange::between(
-            self.trash.child(&format!("job{job}.")),
-            self.trash.child(&format!("job{job}/")),
+            self.trash.child(format_args!("job{job}.")),
+            self.trash.child(format_args!("job{job}/")),
         )
         .expect("a slash comes right after a full stop")
     }
@@ -45,8 +45,8 @@ impl Keyspace {
     /// first being 0. No job goes there.
     pub(crate) fn quarantine(&self, name: &str, copy: u32) -> Key {
         match copy {
-            0 => self.trash.child(&format!("{QUARANTINED}{name}")),
-            copy => self.trash.child(&format!("{QUARANTINED}{name}.{copy}")),
+            0 => self.trash.child(format_args!("{QUARANTINED}{name}")),
+            copy => self.trash.child(format_args!("{QUARANTINED}{name}.{copy}")),
         }
     }
 
@@ -58,7 +58,7 @@ impl Keyspace {
 
     /// The range of all places for what can not be read of a job.
     pub(crate) fn quarantine_of_job(&self, job: JobId) -> KeyRange {
-        KeyRange::prefix(self.trash.child(&format!("{QUARANTINED}job{job}.")))
+        KeyRange::prefix(self.trash.child(format_args!("{QUARANTINED}job{job}.")))
     }
 
     /// The name of a key of the [jobs](Self::jobs) or of the [trash](Self::all_trash), where it is kept

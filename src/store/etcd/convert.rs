@@ -66,37 +66,37 @@ pub(super) fn watch_request(range: &KeyRange, from: Revision) -> Result<(Vec<u8>
 }
 
 /// etcd's builder asserts the order in which it is called, and that each call comes once.
-pub(super) fn txn_request(txn: Txn) -> Result<EtcdTxn> {
-    let compares = txn.compares.into_iter().map(compare);
-    let then = txn.then.into_iter().map(operation);
-    let otherwise = txn.otherwise.into_iter().map(operation);
+pub(super) fn txn_request(txn: &Txn) -> Result<EtcdTxn> {
+    let compares = txn.compares.iter().map(compare);
+    let then = txn.then.iter().map(operation);
+    let otherwise = txn.otherwise.iter().map(operation);
     Ok(EtcdTxn::new()
         .when(compares.collect::<Result<Vec<_>>>()?)
         .and_then(then.collect::<Result<Vec<_>>>()?)
         .or_else(otherwise.collect::<Result<Vec<_>>>()?))
 }
 
-fn operation(op: Op) -> Result<TxnOp> {
+fn operation(op: &Op) -> Result<TxnOp> {
     Ok(match op {
         Op::Put(put) => {
             let lease = put.lease.map_or(0, LeaseId::get);
             let options = PutOptions::new().with_lease(lease);
-            TxnOp::put(put.key.into_bytes(), put.value, Some(options))
+            TxnOp::put(put.key.as_bytes(), &*put.value, Some(options))
         }
         Op::Delete(range) => {
-            let (key, end) = bounds(&range);
+            let (key, end) = bounds(range);
             let options = end.map(|end| DeleteOptions::new().with_range(end));
             TxnOp::delete(key, options)
         }
         Op::Range(request) => {
-            let (key, options) = get_request(&request)?;
+            let (key, options) = get_request(request)?;
             TxnOp::get(key, Some(options))
         }
         Op::Txn(txn) => TxnOp::txn(txn_request(txn)?),
     })
 }
 
-fn compare(compare: Compare) -> Result<EtcdCompare> {
+fn compare(compare: &Compare) -> Result<EtcdCompare> {
     let relation = match compare.relation {
         Relation::Equal => CompareOp::Equal,
         Relation::NotEqual => CompareOp::NotEqual,
@@ -104,17 +104,17 @@ fn compare(compare: Compare) -> Result<EtcdCompare> {
         Relation::Less => CompareOp::Less,
     };
     let (key, end) = bounds(&compare.range);
-    let made = match compare.target {
+    let made = match &compare.target {
         Target::CreateRevision(revision) => {
-            EtcdCompare::create_revision(key, relation, revision_number(revision)?)
+            EtcdCompare::create_revision(key, relation, revision_number(*revision)?)
         }
         Target::ModRevision(revision) => {
-            EtcdCompare::mod_revision(key, relation, revision_number(revision)?)
+            EtcdCompare::mod_revision(key, relation, revision_number(*revision)?)
         }
         Target::Version(version) => {
-            EtcdCompare::version(key, relation, number(version, "a version")?)
+            EtcdCompare::version(key, relation, number(*version, "a version")?)
         }
-        Target::Value(value) => EtcdCompare::value(key, relation, value),
+        Target::Value(value) => EtcdCompare::value(key, relation, &**value),
         Target::Lease(lease) => EtcdCompare::lease(key, relation, lease.map_or(0, LeaseId::get)),
     };
     Ok(match end {

@@ -21,7 +21,11 @@ mod settings;
 mod version;
 mod watch;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use etcd_client::Client;
@@ -157,10 +161,13 @@ impl Store for Etcd {
         };
         let (then, otherwise) = (txn.then.len(), txn.otherwise.len());
         let doing = || format!("transaction of {then} or {otherwise} operations");
-        let request = convert::txn_request(txn)?;
+        // Made anew for each attempt: most have one, and a copy of all keys and values is spared.
+        let first = Mutex::new(Some(convert::txn_request(&txn)?));
         let limit = self.requests.max_response_bytes();
         let attempt = |client: Arc<Client>| {
-            let request = request.clone();
+            let again = || convert::txn_request(&txn).expect("it was made once before");
+            let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+            let request = first.take().unwrap_or_else(again);
             let kv = client.kv_client();
             async move { kv.max_decoding_message_size(limit).txn(request).await }
         };
