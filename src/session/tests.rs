@@ -1,5 +1,6 @@
 //! A session on a store in memory whose answers can get lost, on paused time.
 
+mod groups;
 mod own;
 mod released;
 mod review;
@@ -7,7 +8,14 @@ mod saving;
 mod unheld;
 mod unique;
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -56,10 +64,14 @@ enum Fault {
 #[derive(Debug)]
 struct Faulty {
     memory: Memory,
-    next: Mutex<Option<Fault>>,
+    next: Mutex<VecDeque<Fault>>,
     late: Mutex<Option<Txn>>,
     /// Whether nothing is heard of keep-alives that are started from now on.
     mute: Mutex<bool>,
+    /// How many operations it does at once, beside those of nested transactions.
+    ops: Mutex<usize>,
+    /// How many transactions it was sent.
+    sent: AtomicUsize,
 }
 
 #[async_trait]
@@ -69,7 +81,11 @@ impl Store for Faulty {
     }
 
     async fn txn(&self, txn: Txn) -> Result<TxnResponse> {
-        let fault = self.next.lock().unwrap().take();
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        if txn.then.len() > *self.ops.lock().unwrap() {
+            return Err(Error::new(ErrorKind::TooManyOps, "too many operations"));
+        }
+        let fault = self.next.lock().unwrap().pop_front();
         match fault {
             None => {
                 let answer = self.memory.txn(txn).await;
@@ -130,12 +146,18 @@ struct Bundle {
 }
 
 async fn setup() -> Bundle {
+    setup_with(Settings::default()).await
+}
+
+async fn setup_with(settings: Settings) -> Bundle {
     let memory = Memory::new();
     let store = Arc::new(Faulty {
         memory,
         next: Mutex::default(),
         late: Mutex::default(),
         mute: Mutex::default(),
+        ops: Mutex::new(usize::MAX),
+        sent: AtomicUsize::default(),
     });
     let keys = Keyspace::new(&Namespace::default(), &BoardName::default());
     let random = Random::seeded(1);
@@ -152,7 +174,7 @@ async fn setup() -> Bundle {
         store: Arc::clone(&store) as Arc<dyn Store>,
         keys: keys.clone(),
         random,
-        settings: Settings::default(),
+        settings,
     };
     let session = Session::open(&parts, parts.settings.terms(), deadline())
         .await
@@ -173,7 +195,7 @@ fn deadline() -> Instant {
 
 impl Bundle {
     fn fault(&self, fault: Option<Fault>) {
-        *self.store.next.lock().unwrap() = fault;
+        *self.store.next.lock().unwrap() = fault.into_iter().collect();
     }
 
     async fn post(&self) -> Revision {

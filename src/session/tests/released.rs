@@ -42,7 +42,7 @@ impl Bundle {
 
     /// Polls `call` until the fault has struck its transaction.
     async fn until_struck(&self, mut call: impl Future + Unpin) {
-        while self.store.next.lock().unwrap().is_some() {
+        while !self.store.next.lock().unwrap().is_empty() {
             assert!(futures::poll!(&mut call).is_pending());
             tokio::task::yield_now().await;
         }

@@ -67,7 +67,7 @@ async fn restore_by_another_is_not_taken_for_the_one_whose_request_was_lost() {
     let restoring = board.session.write(board.restore(&trashed), deadline());
     tokio::pin!(restoring);
     // Until it is sent.
-    while board.store.next.lock().unwrap().is_some() {
+    while !board.store.next.lock().unwrap().is_empty() {
         assert!(futures::poll!(&mut restoring).is_pending());
         tokio::task::yield_now().await;
     }
@@ -99,7 +99,7 @@ async fn purge_by_another_is_not_taken_for_the_one_whose_request_was_lost() {
     let purge = Purge::new([Place::of(&trashed)]);
     let purging = board.session.write(purge, deadline());
     tokio::pin!(purging);
-    while board.store.next.lock().unwrap().is_some() {
+    while !board.store.next.lock().unwrap().is_empty() {
         assert!(futures::poll!(&mut purging).is_pending());
         tokio::task::yield_now().await;
     }

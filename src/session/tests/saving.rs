@@ -56,7 +56,7 @@ async fn save_does_not_overtake_the_one_before_whose_call_was_dropped() {
                 .write_held(held.hold(), save("first"), deadline());
             tokio::pin!(first);
             // Until it is sent.
-            while board.store.next.lock().unwrap().is_some() {
+            while !board.store.next.lock().unwrap().is_empty() {
                 assert!(futures::poll!(&mut first).is_pending());
                 tokio::task::yield_now().await;
             }
