@@ -17,11 +17,14 @@ use crate::{
         envelope::{Guard, Opened, Proof},
         verb::{Evidence, Malformed, Receipt},
     },
-    store::{self, OpResponse, RangeRequest, RangeResponse, Revision, Store, TxnResponse},
+    store::{
+        self, ErrorKind, OpResponse, RangeRequest, RangeResponse, Revision, Store, TxnResponse,
+    },
 };
 
-/// How many verbs are settled in one transaction, at first: each reads at most one record of 1 MiB.
-/// Halved when a settling gets no answer, which can be too large to be read.
+/// How many verbs are settled in one transaction, at first: each reads few keys, at most one record of
+/// 1 MiB among them. Halved for once when a settling gets no answer, which can be too large to be
+/// read; halved for good when the store does not do so much at once.
 const SETTLED_AT_ONCE: usize = 16;
 
 /// A verb whose answer was lost.
@@ -38,6 +41,7 @@ pub(super) struct Doubts {
     open: BTreeMap<u64, Doubt>,
     asking: Option<BoxFuture<'static, Asked>>,
     at_once: usize,
+    at_once_at_most: usize,
 }
 
 /// Who was asked about, and what the store said.
@@ -52,6 +56,8 @@ pub(super) enum Found {
     Guard(Revision, Vec<(u64, Verdict)>),
     /// The guard is gone.
     Gone,
+    /// The store does not do so much at once: fewer are to be asked about.
+    TooMany,
     /// No answer came, or none that can be understood.
     Nothing(Trouble),
 }
@@ -68,6 +74,7 @@ impl Default for Doubts {
             open: BTreeMap::new(),
             asking: None,
             at_once: SETTLED_AT_ONCE,
+            at_once_at_most: SETTLED_AT_ONCE,
         }
     }
 }
@@ -124,11 +131,16 @@ impl Doubts {
         let response = match asked.answer {
             Ok(response) => response,
             Err(error) => {
+                let more_than_one = asked.places.len() > 1;
                 self.at_once = (self.at_once / 2).max(1);
+                if error.kind() == ErrorKind::TooManyOps && more_than_one {
+                    self.at_once_at_most = self.at_once;
+                    return Found::TooMany;
+                }
                 return Found::Nothing(Trouble::Store(error));
             }
         };
-        self.at_once = SETTLED_AT_ONCE;
+        self.at_once = self.at_once_at_most;
         let at = response.header.revision;
         let fenced = matches!(response.responses.first(), Some(OpResponse::Put));
         match Guard::reads(response) {

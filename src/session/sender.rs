@@ -329,6 +329,8 @@ impl Sender {
                 }
             }
             Found::Gone => life.lose(Loss::GuardGone),
+            // Which sends nothing but the next question.
+            Found::TooMany => {}
             Found::Nothing(Trouble::Store(error)) => self.unsettled(&error, life),
             Found::Nothing(Trouble::Malformed(malformed)) => {
                 tracing::error!(error = %malformed, "ending the session");

@@ -183,6 +183,25 @@ async fn fewer_go_together_once_the_store_refused_so_many() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn doubts_are_settled_however_little_the_store_does_at_once() {
+    let board = setup().await;
+    board.fault(Some(Fault::AnswerLost));
+    let posting = board.post_all(1..=40);
+    tokio::pin!(posting);
+    while board.data(1).await.is_none() {
+        assert!(futures::poll!(&mut posting).is_pending());
+    }
+    // The fence, and what tells of one verb.
+    *board.store.ops.lock().unwrap() = 4;
+    for (number, posted) in (1..).zip(posting.await) {
+        assert_eq!(
+            board.data(number).await.unwrap().create_revision,
+            made(posted)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn call_that_ends_neither_loses_nor_doubles_its_verb_or_its_neighbours() {
     for fault in [
         Some(Fault::Slow),
