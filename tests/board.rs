@@ -12,13 +12,13 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::DateTime;
 use jobboard::{
-    Ended, ErrorKind, JobBoard, JobPriority, JobState, NewJob,
+    Ended, ErrorKind, JobPriority, JobState, NewJob,
     clock::Clock,
     store::{Key, KeyRange, RangeRequest, Store, StoreExt},
 };
 use serde_json::json;
 
-use self::support::{board, stories};
+use self::support::{board, builder, stories};
 
 #[derive(serde::Deserialize)]
 struct Details {
@@ -47,7 +47,7 @@ stories! {
 
 async fn posted_job_has_its_times_and_they_move_with_a_claim(store: Arc<dyn Store>) {
     let origin = DateTime::from_timestamp(1_000, 0).unwrap();
-    let board = JobBoard::builder("images")
+    let board = builder("images")
         .store(store)
         .clock(Clock::counted_from(origin));
     let board = board.connect().await.unwrap();
@@ -219,9 +219,7 @@ async fn lock_of_taskflow_is_respected_and_settled_by_name(store: Arc<dyn Store>
 
 async fn read_only_handle_sees_all_and_writes_nothing(store: Arc<dyn Store>) {
     let board = board(&store).await;
-    let looking = JobBoard::builder("images")
-        .store(Arc::clone(&store))
-        .read_only(true);
+    let looking = builder("images").store(Arc::clone(&store)).read_only(true);
     let looking = looking.connect().await.unwrap();
     let job = board.post(NewJob::new("thumbnail")).await.unwrap();
     let seen = looking.fresh_jobs().await.unwrap().next().unwrap();
@@ -402,10 +400,10 @@ async fn wait_ends_when_a_job_comes_and_when_time_is_up(store: Arc<dyn Store>) {
 
 async fn bad_input_is_refused(store: Arc<dyn Store>) {
     for bad in [
-        JobBoard::builder("a/b"),
-        JobBoard::builder("images").namespace("no-slash"),
-        JobBoard::builder("images").ttl(Duration::from_secs(1)),
-        JobBoard::builder("images").deadline(Duration::ZERO),
+        builder("a/b"),
+        builder("images").namespace("no-slash"),
+        builder("images").ttl(Duration::from_secs(1)),
+        builder("images").deadline(Duration::ZERO),
     ] {
         assert_eq!(bad.build().unwrap_err().kind(), ErrorKind::Invalid);
     }

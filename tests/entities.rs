@@ -17,7 +17,7 @@ use jobboard::{
 use serde_json::json;
 use tokio::time::timeout;
 
-use self::support::{board, stories};
+use self::support::{board, builder, stories};
 
 /// More than any wait of a story takes.
 const BOUND: Duration = Duration::from_secs(30);
@@ -386,7 +386,7 @@ async fn closed_handle_registers_and_lists_nothing(store: Arc<dyn Store>) {
 
 async fn read_only_handle_sees_entities_and_registers_none(store: Arc<dyn Store>) {
     let board = board(&store).await;
-    let looking = JobBoard::builder("images").store(Arc::clone(&store));
+    let looking = builder("images").store(Arc::clone(&store));
     let looking = looking.read_only(true).connect().await.unwrap();
     board.register_entity(&conductor("a")).await.unwrap();
     let entities = looking.entities().await.unwrap();

@@ -17,7 +17,7 @@ use jobboard::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use self::support::{board, stories};
+use self::support::{board, builder, stories};
 
 stories! {
     saved_book_loads_as_it_was
@@ -448,7 +448,7 @@ async fn saves_write_what_changed_alone(store: Arc<dyn Store>) {
 
 async fn books_are_listed_and_deleted(store: Arc<dyn Store>) {
     let board = board(&store).await;
-    let other = JobBoard::builder("images2").store(Arc::clone(&store));
+    let other = builder("images2").store(Arc::clone(&store));
     let other = other.connect().await.unwrap();
     let books = board.books();
     assert_eq!(books.list().await.unwrap(), []);
@@ -478,9 +478,7 @@ async fn books_are_listed_and_deleted(store: Arc<dyn Store>) {
 async fn read_only_handle_reads_and_closed_one_does_not(store: Arc<dyn Store>) {
     let board = board(&store).await;
     let (_, book) = ten_steps(&board).await;
-    let looking = JobBoard::builder("images")
-        .store(Arc::clone(&store))
-        .read_only(true);
+    let looking = builder("images").store(Arc::clone(&store)).read_only(true);
     let looking = looking.connect().await.unwrap();
     let books = looking.books();
     assert_eq!(told(&books.load(book.uuid()).await.unwrap()), told(&book));

@@ -12,14 +12,14 @@ use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use jobboard::{
-    CallbackOutcome, Ended, ErrorKind, Event, EventKind, EventKinds, Events, JobBoard, NewJob,
-    Notification, Notifier,
+    CallbackOutcome, Ended, ErrorKind, Event, EventKind, EventKinds, Events, NewJob, Notification,
+    Notifier,
     store::{Key, LeaseId, Memory, Store, StoreExt},
 };
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use self::support::{board, stories};
+use self::support::{board, builder, stories};
 
 stories! {
     every_step_of_a_job_is_told_once_and_in_order
@@ -372,10 +372,7 @@ async fn callbacks_stay_over_a_reconnect_and_hear_what_they_missed(store: Arc<dy
     let kept = other.post(NewJob::new("kept")).await.unwrap();
     let gone = other.post(NewJob::new("gone")).await.unwrap();
 
-    let board = JobBoard::builder("images")
-        .store(Arc::clone(&store))
-        .build()
-        .unwrap();
+    let board = builder("images").store(Arc::clone(&store)).build().unwrap();
     let (callback, mut told) = listener();
     board.notifier().register(Notifier::ANY, callback);
     board.connect().await.unwrap();
@@ -466,7 +463,7 @@ async fn first_list_is_told_whole_however_long() {
     for number in 0..3_000 {
         other.post(NewJob::new(format!("n{number}"))).await.unwrap();
     }
-    let board = JobBoard::builder("images").store(store).build().unwrap();
+    let board = builder("images").store(store).build().unwrap();
     let (tell, mut told) = mpsc::channel(3_000);
     board
         .notifier()

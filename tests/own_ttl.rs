@@ -22,7 +22,7 @@ use tokio::time::{Instant, interval, timeout};
 
 use self::{
     gone::until_gone,
-    support::{board, stories},
+    support::{board, builder, stories},
 };
 
 stories! {
@@ -57,7 +57,7 @@ async fn until_lost(claim: &Claim) {
 
 /// A board whose sessions outlive every story.
 async fn patient_board(store: &Arc<dyn Store>) -> JobBoard {
-    let board = JobBoard::builder("images").store(Arc::clone(store));
+    let board = builder("images").store(Arc::clone(store));
     board.ttl(LONG).connect().await.unwrap()
 }
 
@@ -208,7 +208,7 @@ async fn closed_board_frees_claims_in_their_own_sessions(store: Arc<dyn Store>) 
 }
 
 async fn time_to_live_that_can_not_be_is_refused(store: Arc<dyn Store>) {
-    let strict = JobBoard::builder("images").store(Arc::clone(&store));
+    let strict = builder("images").store(Arc::clone(&store));
     let strict = strict.margin(3 * SHORTEST).connect().await.unwrap();
     let job = post(&strict).await;
     for ttl in [Duration::ZERO, SHORTEST / 2, 2 * SHORTEST, Duration::MAX] {

@@ -20,7 +20,7 @@ use jobboard::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use self::support::{board, stories};
+use self::support::{board, builder, stories};
 
 stories! {
     nothing_is_claimed_on_a_paused_board
@@ -173,7 +173,7 @@ async fn board_paused_while_one_waits_offers_nothing(store: Arc<dyn Store>) {
 async fn pause_is_told_with_by_and_reason(store: Arc<dyn Store>) {
     let noon = DateTime::parse_from_rfc3339("2026-01-31T12:00:00Z").unwrap();
     let noon = noon.to_utc();
-    let one = JobBoard::builder("images").store(Arc::clone(&store));
+    let one = builder("images").store(Arc::clone(&store));
     let one = one
         .clock(Clock::counted_from(noon))
         .connect()
@@ -261,7 +261,7 @@ async fn bad_input_is_refused_and_pauses_nothing(store: Arc<dyn Store>) {
 
 async fn other_boards_are_not_paused(store: Arc<dyn Store>) {
     let one = board(&store).await;
-    let other = JobBoard::builder("images2").store(Arc::clone(&store));
+    let other = builder("images2").store(Arc::clone(&store));
     let other = other.connect().await.unwrap();
     one.pause("operator", None).await.unwrap();
     assert_eq!(other.paused().await.unwrap(), None);
@@ -301,7 +301,7 @@ async fn closing_ends_the_wait(store: Arc<dyn Store>) {
 
 async fn read_only_handle_sees_a_pause_and_makes_none(store: Arc<dyn Store>) {
     let board = board(&store).await;
-    let looks = JobBoard::builder("images").store(Arc::clone(&store));
+    let looks = builder("images").store(Arc::clone(&store));
     let looks = looks.read_only(true).connect().await.unwrap();
     for refused in [looks.pause("one", None).await, looks.resume().await] {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);

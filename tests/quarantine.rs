@@ -18,7 +18,7 @@ use jobboard::{
 };
 use serde_json::{Value, json};
 
-use self::support::{board, stories};
+use self::support::{board, builder, stories};
 
 stories! {
     broken_job_is_moved_whole_and_its_bytes_are_given_back
@@ -506,12 +506,10 @@ async fn bad_input_is_refused(store: Arc<dyn Store>) {
             ErrorKind::Invalid
         );
     }
-    let other = JobBoard::builder("others").store(Arc::clone(&store));
+    let other = builder("others").store(Arc::clone(&store));
     let other = other.connect().await.unwrap();
     assert_eq!(kind(quarantine(&other, &it).await), ErrorKind::Invalid);
-    let looking = JobBoard::builder("images")
-        .store(Arc::clone(&store))
-        .read_only(true);
+    let looking = builder("images").store(Arc::clone(&store)).read_only(true);
     let looking = looking.connect().await.unwrap();
     assert_eq!(kind(quarantine(&looking, &it).await), ErrorKind::Denied);
 

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use self::{
     gone::until_gone,
-    support::{board, stories},
+    support::{board, builder, stories},
 };
 
 stories! {
@@ -96,7 +96,7 @@ async fn every_json_can_be_a_result(store: Arc<dyn Store>) {
 }
 
 async fn result_ends_after_its_retention(store: Arc<dyn Store>) {
-    let board = JobBoard::builder("images").store(Arc::clone(&store));
+    let board = builder("images").store(Arc::clone(&store));
     let board = board.retention(SECOND).deadline(3 * SECOND);
     let board = board.connect().await.unwrap();
     let (job, claim) = held(&board).await;
@@ -236,7 +236,7 @@ async fn record_of_a_result_says_whose_it_is(store: Arc<dyn Store>) {
 
 async fn retention_that_can_not_be_is_refused(store: Arc<dyn Store>) {
     for retention in [SECOND / 2, Duration::MAX] {
-        let board = JobBoard::builder("images").store(Arc::clone(&store));
+        let board = builder("images").store(Arc::clone(&store));
         let refused = board.retention(retention).build().unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Invalid, "{retention:?}");
     }

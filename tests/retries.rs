@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use jobboard::{
-    Backoff, Claim, Ended, ErrorKind, Job, JobBoard, JobState, NewJob, Retry,
+    Backoff, Claim, Ended, ErrorKind, Job, JobState, NewJob, Retry,
     clock::Clock,
     random::Random,
     store::{Key, Memory, Store, StoreExt},
@@ -20,7 +20,7 @@ use jobboard::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use self::support::{board, stories};
+use self::support::{board, builder, stories};
 
 stories! {
     job_tried_too_often_goes_into_the_trash
@@ -75,7 +75,7 @@ async fn trashed_for(job: &Job) -> String {
 }
 
 async fn job_tried_too_often_goes_into_the_trash(store: Arc<dyn Store>) {
-    let board = JobBoard::builder("images").store(Arc::clone(&store));
+    let board = builder("images").store(Arc::clone(&store));
     let board = board.max_attempts(2).connect().await.unwrap();
     let job = board.post(NewJob::new("a")).await.unwrap();
     for owner in ["one", "two"] {
@@ -98,7 +98,7 @@ async fn job_tried_too_often_goes_into_the_trash(store: Arc<dyn Store>) {
 }
 
 async fn job_says_itself_how_often_it_is_tried(store: Arc<dyn Store>) {
-    let board = JobBoard::builder("images").store(store).max_attempts(1);
+    let board = builder("images").store(store).max_attempts(1);
     let board = board.connect().await.unwrap();
     let new = NewJob::new("a").max_attempts(3);
     let job = board.post(new).await.unwrap();
@@ -270,7 +270,7 @@ async fn snooze_counts_nothing(store: Arc<dyn Store>) {
 
 async fn backoff_of_the_job_comes_before_that_of_the_board(store: Arc<dyn Store>) {
     let hours = |from, to| Backoff::new(Duration::from_hours(from), Duration::from_hours(to));
-    let board = JobBoard::builder("images").store(Arc::clone(&store));
+    let board = builder("images").store(Arc::clone(&store));
     let board = board.backoff(hours(1_000, 4_000)).connect().await.unwrap();
     let plain = board.post(NewJob::new("a")).await.unwrap();
     let own = NewJob::new("b").backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
@@ -306,7 +306,7 @@ async fn delay_is_seen_by_who_connects_later(store: Arc<dyn Store>) {
     second.close().await;
     // Ten minutes later, by the clock.
     let later = Clock::system().now() + MINUTE * 10;
-    let third = JobBoard::builder("images")
+    let third = builder("images")
         .store(store)
         .clock(Clock::counted_from(later));
     let third = third.connect().await.unwrap();
@@ -352,7 +352,7 @@ async fn bad_delays_are_refused_and_change_nothing(store: Arc<dyn Store>) {
     }
     assert!(claim.is_held());
     claim.consume().await.unwrap();
-    let none = JobBoard::builder("images").max_attempts(0).build();
+    let none = builder("images").max_attempts(0).build();
     assert_eq!(none.unwrap_err().kind(), ErrorKind::Invalid);
     board.close().await;
 }
@@ -422,7 +422,7 @@ async fn job_that_nobody_holds_is_trashed_and_a_held_one_is_not(store: Arc<dyn S
 #[tokio::test]
 async fn backoff_grows_with_each_try() {
     let store: Arc<dyn Store> = Arc::new(Memory::new());
-    let board = JobBoard::builder("images").store(Arc::clone(&store));
+    let board = builder("images").store(Arc::clone(&store));
     let hours = |number| Duration::from_hours(number);
     let board = board.backoff(Backoff::new(hours(1), hours(100)));
     let board = board.random(Random::seeded(1)).connect().await.unwrap();

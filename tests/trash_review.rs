@@ -30,7 +30,7 @@ use jobboard::{
 };
 use serde_json::{Value, json};
 
-use self::support::{board, stories};
+use self::support::{board, builder, stories};
 
 stories! {
     trash_is_listed_oldest_first_with_all_that_is_known
@@ -489,7 +489,7 @@ async fn job_is_purged_as_it_was_seen_and_no_other(store: Arc<dyn Store>) {
     assert_eq!(kept(&store).await, before);
 
     // What is in the trash of another board is none of this one's.
-    let other = JobBoard::builder("others").store(Arc::clone(&store));
+    let other = builder("others").store(Arc::clone(&store));
     let other = other.connect().await.unwrap();
     let theirs = trashed(&other, NewJob::new("thumbnail")).await;
     assert_eq!(kind(review.purge(&theirs).await), ErrorKind::Invalid);
@@ -505,7 +505,7 @@ fn at(time: &str) -> DateTime<Utc> {
 }
 
 async fn board_at(store: &Arc<dyn Store>, time: &str) -> JobBoard {
-    let board = JobBoard::builder("images").store(Arc::clone(store));
+    let board = builder("images").store(Arc::clone(store));
     let board = board.clock(Clock::counted_from(at(time)));
     board.connect().await.unwrap()
 }
@@ -637,9 +637,7 @@ async fn what_can_not_be_read_is_told_and_left_alone(store: Arc<dyn Store>) {
 async fn read_only_handle_lists_and_changes_nothing(store: Arc<dyn Store>) {
     let board = board(&store).await;
     let seen = trashed(&board, NewJob::new("thumbnail")).await;
-    let looking = JobBoard::builder("images")
-        .store(Arc::clone(&store))
-        .read_only(true);
+    let looking = builder("images").store(Arc::clone(&store)).read_only(true);
     let looking = looking.connect().await.unwrap();
     let review = looking.trash_review();
     assert_eq!(review.list().await.unwrap().jobs.len(), 1);

@@ -17,7 +17,7 @@ use jobboard::{
 };
 use serde_json::{Value, json};
 
-use self::support::{board, stories};
+use self::support::{board, builder, stories};
 
 stories! {
     second_post_gives_the_first_job
@@ -239,7 +239,7 @@ async fn keys_of_any_text_do_not_collide(store: Arc<dyn Store>) {
     }
     assert_eq!(board.fresh_jobs().await.unwrap().count(), keys.len());
     // Another board has keys of its own.
-    let other = JobBoard::builder("images.other").store(Arc::clone(&store));
+    let other = builder("images.other").store(Arc::clone(&store));
     let other = other.connect().await.unwrap();
     assert!(!post(&other, "a").await.existed());
     board.close().await;

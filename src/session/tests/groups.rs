@@ -42,6 +42,12 @@ impl Bundle {
     }
 }
 
+fn all_made(posted: Vec<Posted>) {
+    for posted in posted {
+        made(posted);
+    }
+}
+
 /// The revision of a post that was made.
 fn made(posted: Posted) -> Revision {
     posted.unwrap().unwrap()
@@ -115,10 +121,7 @@ async fn member_that_was_refused_is_not_taken_for_one_that_was_posted_and_consum
         let gone = board.store.memory.delete(board.data_key(number).into());
         gone.await.unwrap();
     }
-    posting
-        .await
-        .into_iter()
-        .for_each(|posted| _ = made(posted));
+    all_made(posting.await);
     assert_eq!(board.data(1).await, None);
     assert_eq!(board.data(2).await.unwrap().version, 1);
 }
@@ -136,10 +139,7 @@ async fn note_of_an_earlier_envelope_says_nothing_of_a_later_one() {
     }
     let gone = board.store.memory.delete(board.data_key(5).into());
     gone.await.unwrap();
-    posting
-        .await
-        .into_iter()
-        .for_each(|posted| _ = made(posted));
+    all_made(posting.await);
     assert_eq!(board.data(5).await, None);
 }
 
@@ -155,7 +155,7 @@ async fn member_that_the_store_refuses_fails_none_of_its_neighbours() {
         panic!("{consumed:?}");
     };
     assert_eq!(error.kind(), ErrorKind::LeaseNotFound);
-    posted.into_iter().for_each(|posted| _ = made(posted));
+    all_made(posted);
     assert!(held.is_held());
 }
 
@@ -164,20 +164,12 @@ async fn fewer_go_together_once_the_store_refused_so_many() {
     let board = setup().await;
     *board.store.ops.lock().unwrap() = 8;
     let before = board.sent();
-    board
-        .post_all(1..=40)
-        .await
-        .into_iter()
-        .for_each(|posted| _ = made(posted));
+    all_made(board.post_all(1..=40).await);
     // 40, 21 and 10 of them are refused; then there are six envelopes or more.
     let learning = board.sent() - before;
     assert!((9..=24).contains(&learning), "{learning}");
     let before = board.sent();
-    board
-        .post_all(41..=80)
-        .await
-        .into_iter()
-        .for_each(|posted| _ = made(posted));
+    all_made(board.post_all(41..=80).await);
     let learned = board.sent() - before;
     assert!(learned < learning, "{learned} after {learning}");
 }
@@ -219,7 +211,7 @@ async fn call_that_ends_neither_loses_nor_doubles_its_verb_or_its_neighbours() {
             tokio::task::yield_now().await;
         }
         drop(dropped);
-        others.await.into_iter().for_each(|posted| _ = made(posted));
+        all_made(others.await);
         let of_the_dropped = board.data(9).await;
         // What never arrived is not sent again for nobody.
         let arrived = !matches!(fault, Some(Fault::Stalled));
@@ -252,10 +244,7 @@ async fn envelopes_that_have_stalled_do_not_hold_up_what_comes_after_them() {
         "{:?}",
         start.elapsed()
     );
-    join_all(stalled)
-        .await
-        .into_iter()
-        .for_each(|posted| _ = made(posted));
+    all_made(join_all(stalled).await);
     assert_eq!(board.data(1).await.unwrap().version, 1);
 }
 
