@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many of many calls are under way at once.
-pub(super) const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 256;
 
 impl JobBoard {
     /// Claims `job` for `who`.
