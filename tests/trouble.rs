@@ -18,7 +18,8 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::join_all, stream};
 use jobboard::{
-    Claim, Ended, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob, Retry,
+    Claim, Ended, Entity, ErrorKind, Job, JobBoard, JobBoardBuilder, JobState, LogBook, NewJob,
+    Retry,
     store::{
         self, KeepAlive, Key, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Revision, Store,
         StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
@@ -26,6 +27,68 @@ use jobboard::{
 };
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
+
+tokio::task_local! {
+    /// Whether the boards of the story send verbs together that wait together.
+    static GROUP_COMMIT: bool;
+}
+
+/// Tells each story with verbs that go together and with verbs that go alone, on paused time.
+macro_rules! in_both_ways {
+    ($($story:ident)*) => {
+        mod together {
+            in_both_ways! { @way true $($story)* }
+        }
+
+        mod alone {
+            in_both_ways! { @way false $($story)* }
+        }
+    };
+    (@way $group_commit:literal $($story:ident)*) => {
+        $(
+            #[tokio::test(start_paused = true)]
+            async fn $story() {
+                GROUP_COMMIT.scope($group_commit, super::$story()).await;
+            }
+        )*
+        use super::GROUP_COMMIT;
+    };
+}
+
+in_both_ways! {
+    post_whose_outcome_was_unknown_is_not_sent_later
+    post_that_was_dropped_before_it_was_sent_is_not_sent
+    dropped_claim_comes_back_when_the_trouble_is_over
+    settled_claim_is_not_held
+    own_consume_is_not_taken_for_a_loss_when_the_view_is_first
+    closing_board_tells_all_owners_before_it_gives_back
+    post_that_nobody_polls_holds_up_no_other
+    look_that_was_dropped_spoils_no_later_one
+    failures_that_come_together_are_waited_out_once
+    verb_that_always_loses_its_answer_does_not_fence_all_the_time
+    claim_that_replaces_a_lost_one_of_the_same_session_ends_it
+    more_than_a_thousand_claims_are_held_by_two_sessions
+    save_whose_outcome_was_unknown_can_be_made_again
+    save_that_did_not_happen_says_so
+    save_that_stops_between_two_parts_says_so_and_goes_on_from_there
+    creation_that_stops_between_two_parts_shows_nothing_and_can_be_made_again
+    entity_stays_in_its_session_when_another_is_opened_beside_it
+    registration_is_listed_before_any_watch_tells_of_it
+    entities_that_can_not_be_listed_in_time_are_unavailable
+    job_that_was_put_off_since_it_was_seen_is_not_claimed
+    job_that_was_tried_too_often_since_it_was_seen_goes_into_the_trash
+    result_is_kept_though_the_answers_to_grants_were_lost
+    job_is_still_held_if_there_is_no_lease_for_its_result_in_time
+    result_of_a_call_that_nobody_polls_holds_up_no_other
+    owner_learns_at_once_that_its_job_is_lost_while_it_waits_for_a_lease
+    last_result_on_a_lease_is_kept_for_its_retention_too
+    job_whose_state_moved_since_it_was_seen_is_trashed_all_the_same
+}
+
+/// Sets up a board of a story.
+fn builder(name: &str) -> JobBoardBuilder {
+    JobBoard::builder(name).group_commit(GROUP_COMMIT.get())
+}
 
 /// What becomes of transactions, reads and watches.
 #[derive(Clone, Copy, Debug)]
@@ -155,9 +218,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// the next job.
 async fn setup() -> (Troubled, JobBoard) {
     let store = Troubled::new();
-    let board = JobBoard::builder("board")
-        .store(store.clone())
-        .ttl(60 * SECOND);
+    let board = builder("board").store(store.clone()).ttl(60 * SECOND);
     let board = board.connect().await.unwrap();
     // Numbers are taken one, then two at a time.
     board.post(NewJob::new("first")).await.unwrap();
@@ -182,7 +243,6 @@ async fn until(job: &Job, state: JobState) {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn post_whose_outcome_was_unknown_is_not_sent_later() {
     let (store, board) = setup().await;
     store.set(Trouble::RequestsLost(3 * SECOND));
@@ -194,7 +254,6 @@ async fn post_whose_outcome_was_unknown_is_not_sent_later() {
     assert_eq!(jobs(&board).await.len(), 2);
 }
 
-#[tokio::test(start_paused = true)]
 async fn post_that_was_dropped_before_it_was_sent_is_not_sent() {
     let (store, board) = setup().await;
     store.set(Trouble::Away(SECOND / 3));
@@ -207,7 +266,6 @@ async fn post_that_was_dropped_before_it_was_sent_is_not_sent() {
     assert_eq!(jobs(&board).await.len(), 2);
 }
 
-#[tokio::test(start_paused = true)]
 async fn dropped_claim_comes_back_when_the_trouble_is_over() {
     for trouble in [
         Trouble::NoSpace,
@@ -227,7 +285,6 @@ async fn dropped_claim_comes_back_when_the_trouble_is_over() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn settled_claim_is_not_held() {
     let (_store, board) = setup().await;
     let (_, claim) = held(&board).await;
@@ -240,7 +297,6 @@ async fn settled_claim_is_not_held() {
     claim.lost().await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn own_consume_is_not_taken_for_a_loss_when_the_view_is_first() {
     let (store, board) = setup().await;
     let (_, claim) = held(&board).await;
@@ -252,13 +308,12 @@ async fn own_consume_is_not_taken_for_a_loss_when_the_view_is_first() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn closing_board_tells_all_owners_before_it_gives_back() {
     let (store, board) = setup().await;
     let all = jobs(&board).await;
     let first = board.claim(&all[0], "owner").await.unwrap();
     let second = board.claim(&all[1], "owner").await.unwrap();
-    let other = JobBoard::builder("board").store(store.memory.clone());
+    let other = builder("board").store(store.memory.clone());
     let other = other.connect().await.unwrap();
     // A verb of the second is under way for long.
     store.set(Trouble::LateAnswers(8 * SECOND));
@@ -275,14 +330,9 @@ async fn closing_board_tells_all_owners_before_it_gives_back() {
     slow.await.unwrap().ok();
 }
 
-#[tokio::test(start_paused = true)]
 async fn post_that_nobody_polls_holds_up_no_other() {
     let store = Memory::new();
-    let board = JobBoard::builder("board")
-        .store(store)
-        .connect()
-        .await
-        .unwrap();
+    let board = builder("board").store(store).connect().await.unwrap();
     let mut first = Box::pin(board.post(NewJob::new("first")));
     assert!(futures::poll!(&mut first).is_pending());
     timeout(SECOND, board.post(NewJob::new("second")))
@@ -291,7 +341,6 @@ async fn post_that_nobody_polls_holds_up_no_other() {
         .unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn look_that_was_dropped_spoils_no_later_one() {
     let (store, board) = setup().await;
     store.set(Trouble::LateAnswers(SECOND / 2));
@@ -307,7 +356,6 @@ async fn look_that_was_dropped_spoils_no_later_one() {
     board.fresh_jobs().await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn failures_that_come_together_are_waited_out_once() {
     let (store, board) = setup().await;
     join_all((0..200).map(|_| board.post(NewJob::new("more")))).await;
@@ -322,7 +370,6 @@ async fn failures_that_come_together_are_waited_out_once() {
     assert_eq!(claims.len(), 202);
 }
 
-#[tokio::test(start_paused = true)]
 async fn verb_that_always_loses_its_answer_does_not_fence_all_the_time() {
     let (store, board) = setup().await;
     store.transactions.store(0, Ordering::Relaxed);
@@ -333,7 +380,6 @@ async fn verb_that_always_loses_its_answer_does_not_fence_all_the_time() {
     assert!(store.transactions.load(Ordering::Relaxed) < 200);
 }
 
-#[tokio::test(start_paused = true)]
 async fn claim_that_replaces_a_lost_one_of_the_same_session_ends_it() {
     let (store, board) = setup().await;
     let (job, first) = held(&board).await;
@@ -344,7 +390,6 @@ async fn claim_that_replaces_a_lost_one_of_the_same_session_ends_it() {
     assert!(second.is_held());
 }
 
-#[tokio::test(start_paused = true)]
 async fn more_than_a_thousand_claims_are_held_by_two_sessions() {
     let (store, board) = setup().await;
     join_all((0..1_100).map(|_| board.post(NewJob::new("many")))).await;
@@ -364,7 +409,7 @@ async fn more_than_a_thousand_claims_are_held_by_two_sessions() {
 }
 
 async fn jobs_after(store: &Troubled) -> usize {
-    let board = JobBoard::builder("board")
+    let board = builder("board")
         .store(store.clone())
         .connect()
         .await
@@ -400,7 +445,6 @@ async fn kept_with(claim: &Claim, results: u64) -> usize {
     atoms.filter(|atom| atom.results() == results).count()
 }
 
-#[tokio::test(start_paused = true)]
 async fn save_whose_outcome_was_unknown_can_be_made_again() {
     for trouble in [
         Trouble::RequestsLost(3 * SECOND),
@@ -423,7 +467,6 @@ async fn save_whose_outcome_was_unknown_can_be_made_again() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn save_that_did_not_happen_says_so() {
     let (store, board) = setup().await;
     let (claim, mut book) = held_with_book(&board, 3).await;
@@ -440,7 +483,6 @@ async fn save_that_did_not_happen_says_so() {
     assert!(claim.is_held() && !book.is_saved());
 }
 
-#[tokio::test(start_paused = true)]
 async fn save_that_stops_between_two_parts_says_so_and_goes_on_from_there() {
     let (store, board) = setup().await;
     let (claim, mut book) = held_with_book(&board, 250).await;
@@ -466,7 +508,6 @@ async fn save_that_stops_between_two_parts_says_so_and_goes_on_from_there() {
     assert_eq!((records.len(), put_twice), (252, 250));
 }
 
-#[tokio::test(start_paused = true)]
 async fn creation_that_stops_between_two_parts_shows_nothing_and_can_be_made_again() {
     let (store, board) = setup().await;
     let books = board.books();
@@ -492,7 +533,6 @@ async fn creation_that_stops_between_two_parts_shows_nothing_and_can_be_made_aga
     assert_eq!(again.flow("flow").unwrap().atoms().len(), 250);
 }
 
-#[tokio::test(start_paused = true)]
 async fn entity_stays_in_its_session_when_another_is_opened_beside_it() {
     let (_store, board) = setup().await;
     let entity = Entity::new("conductor", "a");
@@ -510,7 +550,6 @@ async fn entity_stays_in_its_session_when_another_is_opened_beside_it() {
     assert_eq!(after[0].session, before[0].session);
 }
 
-#[tokio::test(start_paused = true)]
 async fn registration_is_listed_before_any_watch_tells_of_it() {
     let (store, board) = setup().await;
     store.set(Trouble::MuteWatches);
@@ -523,7 +562,6 @@ async fn registration_is_listed_before_any_watch_tells_of_it() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn entities_that_can_not_be_listed_in_time_are_unavailable() {
     let (store, board) = setup().await;
     let entity = Entity::new("conductor", "a");
@@ -540,11 +578,10 @@ async fn entities_that_can_not_be_listed_in_time_are_unavailable() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn job_that_was_put_off_since_it_was_seen_is_not_claimed() {
     let (store, board) = setup().await;
     store.set(Trouble::MuteWatches);
-    let late = JobBoard::builder("board").store(store.clone());
+    let late = builder("board").store(store.clone());
     let late = late.connect().await.unwrap();
     for (retry, refused) in [
         (Retry::after(60 * SECOND), true),
@@ -581,11 +618,10 @@ async fn job_that_was_put_off_since_it_was_seen_is_not_claimed() {
     assert!(jobs(&board).await.is_empty());
 }
 
-#[tokio::test(start_paused = true)]
 async fn job_that_was_tried_too_often_since_it_was_seen_goes_into_the_trash() {
     let (store, board) = setup().await;
     store.set(Trouble::MuteWatches);
-    let late = JobBoard::builder("board").store(store.clone());
+    let late = builder("board").store(store.clone());
     let late = late.max_attempts(1).connect().await.unwrap();
     let job = late.jobs().next().unwrap();
     board
@@ -600,7 +636,6 @@ async fn job_that_was_tried_too_often_since_it_was_seen_goes_into_the_trash() {
     assert_eq!(jobs(&board).await.len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
 async fn result_is_kept_though_the_answers_to_grants_were_lost() {
     let (store, board) = setup().await;
     let (job, claim) = held(&board).await;
@@ -614,7 +649,6 @@ async fn result_is_kept_though_the_answers_to_grants_were_lost() {
     assert_eq!(job.wait(None).await.unwrap(), made);
 }
 
-#[tokio::test(start_paused = true)]
 async fn job_is_still_held_if_there_is_no_lease_for_its_result_in_time() {
     let (store, board) = setup().await;
     let (job, claim) = held(&board).await;
@@ -628,7 +662,6 @@ async fn job_is_still_held_if_there_is_no_lease_for_its_result_in_time() {
     assert_eq!(job.wait(None).await.unwrap(), Ended::Consumed(None));
 }
 
-#[tokio::test(start_paused = true)]
 async fn result_of_a_call_that_nobody_polls_holds_up_no_other() {
     let (store, board) = setup().await;
     let (_, first) = held(&board).await;
@@ -645,7 +678,6 @@ async fn result_of_a_call_that_nobody_polls_holds_up_no_other() {
     consumed.unwrap().unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn owner_learns_at_once_that_its_job_is_lost_while_it_waits_for_a_lease() {
     let (store, board) = setup().await;
     let (job, claim) = held(&board).await;
@@ -658,10 +690,9 @@ async fn owner_learns_at_once_that_its_job_is_lost_while_it_waits_for_a_lease() 
     assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
 }
 
-#[tokio::test(start_paused = true)]
 async fn last_result_on_a_lease_is_kept_for_its_retention_too() {
     let store = Troubled::new();
-    let board = JobBoard::builder("board").store(store.clone());
+    let board = builder("board").store(store.clone());
     let board = board.retention(30 * SECOND).connect().await.unwrap();
     // Consumes a job with a result, and gives the lease of that; the requests take so long.
     let consume = async |late: Duration| {
@@ -689,11 +720,10 @@ async fn last_result_on_a_lease_is_kept_for_its_retention_too() {
     assert_eq!(job.wait(None).await.unwrap(), Ended::Consumed(None));
 }
 
-#[tokio::test(start_paused = true)]
 async fn job_whose_state_moved_since_it_was_seen_is_trashed_all_the_same() {
     let (store, board) = setup().await;
     store.set(Trouble::MuteWatches);
-    let late = JobBoard::builder("board").store(store.clone());
+    let late = builder("board").store(store.clone());
     let late = late.connect().await.unwrap();
     let job = late.jobs().next().unwrap();
     board
