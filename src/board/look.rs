@@ -90,7 +90,6 @@ impl JobBoard {
         entry.state().cloned().unwrap_or_default()
     }
 
-    /// A handle to a job.
     pub(crate) fn random(&self) -> &Random {
         &self.0.random
     }
@@ -99,6 +98,7 @@ impl JobBoard {
         &self.0.clock
     }
 
+    /// A handle to a job.
     pub(super) fn job_of(&self, entry: Arc<Entry>) -> Job {
         Job {
             board: self.clone(),
