@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     protocol::{
         cancel::{CancelRequest, RequestCancel},
-        limits::{MAX_REASON, check_length, check_name},
+        limits::{check_name, check_reason},
         offer::NotOffered,
         state::SeenState,
     },
@@ -58,7 +58,7 @@ impl JobBoard {
     pub async fn cancel(&self, job: &Job, by: &str, reason: Option<&str>) -> Result<Cancelled> {
         let doing = format!("cancel job {}", job.id());
         check_name(&doing, "who asks", by)?;
-        check_length(&doing, "the reason", reason.map_or(0, str::len), MAX_REASON)?;
+        check_reason(&doing, reason)?;
         let connection = self.connection_to_write(&doing)?;
         let deadline = self.deadline();
         let request = CancelRequest {

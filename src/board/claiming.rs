@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
         claim::ClaimRefusal,
-        limits::{MAX_REASON, check_name},
+        limits::{check_name, within_reason},
         offer::NotOffered,
         state::{SeenState, StateRecord},
     },
@@ -179,8 +179,7 @@ fn tried_too_often(state: &StateRecord, limit: u32) -> String {
         (Some(owner), Some(reason)) => _ = write!(why, "; {owner} gave it back at last: {reason}"),
         _ => {}
     }
-    why.truncate(why.floor_char_boundary(MAX_REASON));
-    why
+    within_reason(why)
 }
 
 fn refused(doing: String, refusal: ClaimRefusal) -> Error {
@@ -196,6 +195,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::protocol::limits::MAX_REASON;
 
     fn state(json: &serde_json::Value) -> StateRecord {
         StateRecord::read(json.to_string().as_bytes()).unwrap()

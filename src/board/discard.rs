@@ -6,7 +6,7 @@ use super::{Job, JobBoard, failure};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
-        limits::{MAX_REASON, check_length, check_name},
+        limits::{check_name, check_reason},
         offer::NotOffered,
         state::SeenState,
         trash_unclaimed::{TrashUnclaimed, TrashUnclaimedRefusal},
@@ -30,7 +30,7 @@ impl JobBoard {
     pub async fn trash_unclaimed(&self, job: &Job, by: &str, reason: &str) -> Result<Revision> {
         let doing = format!("trash job {}", job.id());
         check_name(&doing, "who trashes it", by)?;
-        check_length(&doing, "the reason", reason.len(), MAX_REASON)?;
+        check_reason(&doing, Some(reason))?;
         let deadline = self.deadline();
         let mut seen = self.seen_state(&job.entry);
         loop {

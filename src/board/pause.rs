@@ -10,7 +10,7 @@ use crate::{
     cache::{Closed, PauseReader},
     error::{Error, ErrorKind, Result},
     protocol::{
-        limits::{MAX_REASON, check_length, check_name},
+        limits::{check_name, check_reason},
         pause::{self, Pause},
     },
     session::Read,
@@ -74,7 +74,7 @@ impl JobBoard {
     pub async fn pause(&self, by: &str, reason: Option<&str>) -> Result<Revision> {
         const DOING: &str = "pause the board";
         check_name(DOING, "who pauses it", by)?;
-        check_length(DOING, "the reason", reason.map_or(0, str::len), MAX_REASON)?;
+        check_reason(DOING, reason)?;
         let connection = self.connection_to_write(DOING)?;
         let pause = Pause {
             by: Some(by.to_owned()),

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
         keys::JobId,
-        limits::{MAX_REASON, check_length},
+        limits::check_reason,
         owner::OwnerRecord,
         release::{Release, ReleaseOf},
         state::SeenState,
@@ -87,7 +87,7 @@ impl JobBoard {
         reason: Option<&str>,
     ) -> Result<Revision> {
         let doing = format!("release job {job}");
-        check_length(&doing, "the reason", reason.map_or(0, str::len), MAX_REASON)?;
+        check_reason(&doing, reason)?;
         let connection = self.connection_to_write(&doing)?;
         let deadline = self.deadline();
         // Whether one was sent whose session ended before it was answered.

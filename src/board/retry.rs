@@ -6,7 +6,7 @@ use super::Job;
 use crate::{
     error::Result,
     protocol::{
-        limits::{MAX_REASON, check_delay, check_length},
+        limits::{check_delay, check_reason},
         state::StateRecord,
     },
 };
@@ -96,8 +96,7 @@ impl Retry {
         if let Rest::For(delay) = self.rest {
             check_delay(doing, delay)?;
         }
-        let length = self.reason.as_ref().map_or(0, String::len);
-        check_length(doing, "the reason", length, MAX_REASON)
+        check_reason(doing, self.reason.as_deref())
     }
 
     /// Whether the try counts.

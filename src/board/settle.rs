@@ -16,7 +16,7 @@ use crate::{
         envelope::Guard,
         holding::{Hold, NotHeld},
         keys::Keyspace,
-        limits::{MAX_REASON, MAX_RESULT, check_length},
+        limits::{MAX_RESULT, check_length, check_reason},
         state::StateRecord,
         trash::{Trash, TrashRefusal},
         trashed::TrashNote,
@@ -155,12 +155,7 @@ pub(super) async fn trash(
         attempts,
     } = *to_trash;
     let doing = || format!("trash job {}", hold.job);
-    check_length(
-        &doing(),
-        "the reason",
-        reason.map_or(0, str::len),
-        MAX_REASON,
-    )?;
+    check_reason(&doing(), reason)?;
     let board = &job.board().0;
     let operation = hold.claim.unwrap_or_else(|| board.random.uuid());
     let note = TrashNote {

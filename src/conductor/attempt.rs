@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use super::{Conducting, ConductorEvent, Context, HandlerError, Outcome, Step, StopReason};
 use crate::{
-    Claim, Error, ErrorKind, Job, Result, Retry, protocol::limits::MAX_REASON, store::Revision,
+    Claim, Error, ErrorKind, Job, Result, Retry, protocol::limits::within_reason, store::Revision,
 };
 
 /// How long is waited before a verb is tried again that etcd could not serve.
@@ -132,7 +132,7 @@ impl Conducting {
             }
             None => {
                 let retry = self.settings.retry.clone().unwrap_or_else(Retry::backoff);
-                Some(Outcome::Abandon(retry.reason(within_limit(failed))))
+                Some(Outcome::Abandon(retry.reason(within_reason(failed))))
             }
         }
     }
@@ -162,7 +162,7 @@ impl Conducting {
     }
 
     async fn give_back(&self, claim: &Claim, why: &Error) -> Step {
-        let why = within_limit(why.to_string());
+        let why = within_reason(why.to_string());
         match claim
             .abandon_with(Retry::backoff().reason(why.as_str()))
             .await
@@ -209,10 +209,4 @@ fn told(
             Err(format!("panicked: {}", words.unwrap_or_default()))
         }
     }
-}
-
-/// As much of a reason as the board takes.
-fn within_limit(mut reason: String) -> String {
-    reason.truncate(reason.floor_char_boundary(MAX_REASON));
-    reason
 }

@@ -39,6 +39,12 @@ pub(crate) fn check_name(doing: &str, what: &str, name: &str) -> Result<()> {
     check_length(doing, what, name.len(), MAX_NAME)
 }
 
+/// Checks a reason, if there is one: at most [`MAX_REASON`] bytes.
+pub(crate) fn check_reason(doing: &str, reason: Option<&str>) -> Result<()> {
+    let length = reason.map_or(0, str::len);
+    check_length(doing, "the reason", length, MAX_REASON)
+}
+
 /// Checks the length of something: at most `limit` bytes.
 pub(crate) fn check_length(doing: &str, what: &str, length: usize, limit: usize) -> Result<()> {
     if length > limit {
@@ -55,6 +61,12 @@ pub(crate) fn check_delay(doing: &str, delay: Duration) -> Result<()> {
         return Err(Error::new(ErrorKind::Invalid, doing, why));
     }
     Ok(())
+}
+
+/// As much of a reason as passes [`check_reason`].
+pub(crate) fn within_reason(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+    reason
 }
 
 #[cfg(test)]

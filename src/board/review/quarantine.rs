@@ -6,7 +6,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
         keys::{BoardKey, JobPart},
-        limits::{MAX_QUARANTINED, MAX_REASON, check_length, check_name},
+        limits::{MAX_QUARANTINED, check_length, check_name, check_reason},
         offer::NotOffered,
         quarantine::{MAX_KEYS, Quarantine, QuarantineRefusal},
         quarantined::QuarantineRecord,
@@ -68,7 +68,7 @@ impl TrashReview {
     ) -> Result<()> {
         let doing = format!("quarantine {}", unreadable.key);
         check_name(&doing, "who quarantines it", by)?;
-        check_length(&doing, "the reason", reason.map_or(0, str::len), MAX_REASON)?;
+        check_reason(&doing, reason)?;
         let connection = self.board.connection_to_write(&doing)?;
         let shared = &self.board.0;
         let invalid = |why: &str| Error::new(ErrorKind::Invalid, &doing, why);
