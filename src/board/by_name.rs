@@ -99,11 +99,7 @@ impl JobBoard {
         check_name(&doing, "the owner", who)?;
         let connection = self.connection_to_write(&doing)?;
         let now = self.read_job(job.id(), &doing, deadline).await?;
-        let posted = now.data.map(|data| data.create_revision);
-        if posted != Some(job.entry.posted) {
-            let why = "there is no such job any more";
-            return Err(Error::new(ErrorKind::NotFound, doing, why));
-        }
+        now.check_posted(job, &doing)?;
         let not_owner = |why: String| Error::new(ErrorKind::NotOwner, &doing, why);
         let owner = now
             .owner

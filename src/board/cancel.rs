@@ -68,10 +68,7 @@ impl JobBoard {
         };
         loop {
             let now = self.read_job(job.id(), &doing, deadline).await?;
-            let posted = now.data.as_ref().map(|data| data.create_revision);
-            if posted != Some(job.entry.posted) {
-                return Err(failure::of_not_offered(&doing, NotOffered::Gone));
-            }
+            now.check_posted(job, &doing)?;
             if let Some(owner) = now.owner {
                 let (posted, token) = (job.entry.posted, owner.create_revision);
                 let verb = RequestCancel::new(&self.0.keys, job.id(), posted, token, &request);

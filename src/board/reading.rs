@@ -2,10 +2,13 @@
 
 use tokio::time::Instant;
 
-use super::JobBoard;
+use super::{Job, JobBoard, failure};
 use crate::{
     error::Result,
-    protocol::keys::{JobId, JobPart},
+    protocol::{
+        keys::{JobId, JobPart},
+        offer::NotOffered,
+    },
     session::Read,
     store::{KeyValue, Revision},
 };
@@ -42,5 +45,17 @@ impl JobBoard {
             owner: take(JobPart::Owner),
             state: take(JobPart::State),
         })
+    }
+}
+
+impl JobKeys {
+    /// Checks that the posting is that of `job`, and not gone or another's under its number.
+    pub(super) fn check_posted(&self, job: &Job, doing: &str) -> Result<()> {
+        let posted = self.data.as_ref().map(|data| data.create_revision);
+        if posted == Some(job.entry.posted) {
+            Ok(())
+        } else {
+            Err(failure::of_not_offered(doing, NotOffered::Gone))
+        }
     }
 }
