@@ -63,20 +63,16 @@ impl JobBoard {
         };
         let posting = &*job.entry.posting;
         let which = (job.id(), job.entry.posted, posting);
-        for copy in 0.. {
+        let mut copy = 0;
+        loop {
             let verb = TrashUnclaimed::new(&self.0.keys, which, seen.mod_revision, copy, &note)
                 .map_err(|why| Error::new(ErrorKind::Corrupt, doing(), why.to_string()))?;
             let outcome = connection.pool().write(verb, deadline).await;
             match outcome.map_err(|error| failure::of_write(doing(), error))? {
                 Ok(at) => return Ok(Ok(at)),
                 Err(TrashUnclaimedRefusal::NotOffered(why)) => return Ok(Err(why)),
-                Err(TrashUnclaimedRefusal::PlaceTaken) => {}
+                Err(TrashUnclaimedRefusal::PlaceTaken) => copy += 1,
             }
         }
-        Err(Error::new(
-            ErrorKind::Corrupt,
-            doing(),
-            "every place of its number is taken",
-        ))
     }
 }

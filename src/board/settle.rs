@@ -165,7 +165,8 @@ pub(super) async fn trash(
         attempts,
         operation,
     };
-    for copy in 0.. {
+    let mut copy = 0;
+    loop {
         let verb = Trash::new(&board.keys, hold, copy, &job.entry.posting, &note)
             .map_err(|why| Error::new(ErrorKind::Corrupt, doing(), why.to_string()))?;
         let outcome = session.settle(&hold, |_, _| verb, deadline).await;
@@ -174,12 +175,7 @@ pub(super) async fn trash(
             Err(TrashRefusal::NotHeld(not_held)) => {
                 return Err(failure::of_not_held(doing(), not_held));
             }
-            Err(TrashRefusal::PlaceTaken) => {}
+            Err(TrashRefusal::PlaceTaken) => copy += 1,
         }
     }
-    Err(Error::new(
-        ErrorKind::Corrupt,
-        doing(),
-        "every place of its number is taken",
-    ))
 }

@@ -100,7 +100,8 @@ impl TrashReview {
         let kept = kept.ok_or_else(|| invalid("it is no key of the board's jobs or trash"))?;
         check_length(&doing, "the record of it", kept.len(), MAX_QUARANTINED)?;
         let deadline = self.board.deadline();
-        for copy in 0.. {
+        let mut copy = 0;
+        loop {
             let to = (shared.keys.quarantine(&name, copy), kept.clone());
             let verb = Quarantine::new(&shared.keys, &unreadable.key, moved.clone(), to);
             let outcome = connection.pool().write(verb, deadline).await;
@@ -110,11 +111,9 @@ impl TrashReview {
                     return Err(failure::of_not_offered(doing, NotOffered::Owned(owner)));
                 }
                 Err(QuarantineRefusal::Changed) => return Err(changed(&doing)),
-                Err(QuarantineRefusal::PlaceTaken) => {}
+                Err(QuarantineRefusal::PlaceTaken) => copy += 1,
             }
         }
-        let why = "every place for it is taken";
-        Err(Error::new(ErrorKind::Corrupt, doing, why))
     }
 
     /// Reads what is to be moved, if it is still as it was seen.
