@@ -37,7 +37,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::{
@@ -57,7 +56,7 @@ pub use self::{
     review::{Quarantined, TrashList, TrashReview},
     trashed::TrashedJob,
 };
-use self::{claiming::AT_ONCE, connection::Connection, notifier::Hub};
+use self::{connection::Connection, notifier::Hub};
 use crate::{
     cache::Reader,
     clock::Clock,
@@ -157,15 +156,6 @@ impl JobBoard {
     /// The name of the board.
     pub fn name(&self) -> &str {
         self.0.name.as_str()
-    }
-
-    /// Posts many jobs, each as [`post`](Self::post) does, many at once. Gives what came of each, in
-    /// their order; on the board their order is that in which etcd took them, which is only about
-    /// the same. Dropping this leaves on the board what was posted.
-    pub async fn post_many(&self, jobs: impl IntoIterator<Item = NewJob>) -> Vec<Result<Job>> {
-        let jobs: Vec<_> = jobs.into_iter().collect();
-        let posts = jobs.into_iter().map(|job| self.post(job));
-        stream::iter(posts).buffered(AT_ONCE).collect().await
     }
 
     /// Calls back when something happens on the board: [`events`](Self::events) for callbacks.

@@ -1,8 +1,10 @@
-//! Posting a job.
+//! Posting jobs.
 
 use std::sync::Arc;
 
-use super::{Job, JobBoard, NewJob, failure, unique::Standing};
+use futures::{StreamExt, stream};
+
+use super::{Job, JobBoard, NewJob, claiming::AT_ONCE, failure, unique::Standing};
 use crate::{
     cache::Entry,
     error::{Error, ErrorKind, Result},
@@ -78,5 +80,14 @@ impl JobBoard {
                 }
             }
         }
+    }
+
+    /// Posts many jobs, each as [`post`](Self::post) does, many at once. Gives what came of each, in
+    /// their order; on the board their order is that in which etcd took them, which is only about
+    /// the same. Dropping this leaves on the board what was posted.
+    pub async fn post_many(&self, jobs: impl IntoIterator<Item = NewJob>) -> Vec<Result<Job>> {
+        let jobs: Vec<_> = jobs.into_iter().collect();
+        let posts = jobs.into_iter().map(|job| self.post(job));
+        stream::iter(posts).buffered(AT_ONCE).collect().await
     }
 }
