@@ -109,8 +109,7 @@ impl Claim {
 
     /// Tells a claim that was made when the job was to be stopped already.
     pub(super) fn notice_request(&self) {
-        let now = self.job.board.entry_now(&self.job.entry);
-        if now.is_some_and(|now| now.cancel_request().is_some()) {
+        if self.cancel_request().is_some() {
             self.held.stop().cancel();
         }
     }
