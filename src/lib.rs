@@ -54,6 +54,7 @@
 //! What lies in etcd is told in [`docs::keyspace`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod alarm;
 mod board;
 mod cache;
 #[cfg(feature = "cli")]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{JobBoard, Jobs, failure};
 use crate::{
+    alarm,
     cache::{Closed, Reader},
     error::{Error, ErrorKind, Result},
     store::Revision,
@@ -108,25 +109,17 @@ impl JobBoard {
             if wanted(&view) {
                 return Ok(true);
             }
-            let alarm = due.into_iter().chain(until).min();
+            let next = due.into_iter().chain(until).min();
             tokio::select! {
                 biased;
                 changed = view.changed() => {
                     changed.map_err(|closed| Error::new(ErrorKind::Closed, doing, closed.to_string()))?;
                 }
-                () = at(alarm) => if alarm == until {
+                () = alarm::at(next) => if next == until {
                     return Ok(wanted(&view));
                 }
             }
         }
-    }
-}
-
-/// Waits for a point in time; for ever if there is none.
-async fn at(alarm: Option<Instant>) {
-    match alarm {
-        Some(alarm) => sleep_until(alarm).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -1,11 +1,11 @@
 //! The loop of a conductor: picks jobs as long as it has room, and waits for what changes that.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tokio::{
     task::{JoinError, JoinSet},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use super::{
     register::KIND,
 };
 use crate::{
-    Entities, Error, ErrorKind, Job, JobBoard, Result, cache::PauseReader, store::Revision,
+    Entities, Error, ErrorKind, Job, JobBoard, Result, alarm, cache::PauseReader, store::Revision,
 };
 
 /// What runs, and what may.
@@ -170,7 +170,7 @@ impl Dispatch {
                 looked?;
                 Ok(Next::Look)
             }
-            () = at(later), if has_room => Ok(Next::Look),
+            () = alarm::at(later), if has_room => Ok(Next::Look),
         }
     }
 
@@ -233,11 +233,4 @@ async fn changed(board: &JobBoard, pauses: &PauseReader, seen: Revision) -> Resu
         return resumed.map_err(|closed| Error::new(ErrorKind::Closed, doing, closed.to_string()));
     }
     board.changed(seen).await.map(drop)
-}
-
-async fn at(later: Option<Instant>) {
-    match later {
-        Some(later) => sleep_until(later).await,
-        None => pending().await,
-    }
 }

@@ -2,7 +2,6 @@
 //! that is kept alive. None of them keeps the store itself alive, and all end with it.
 
 use std::{
-    future::pending,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -11,12 +10,15 @@ use tokio::{
     runtime::Handle,
     sync::Notify,
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::store::{Beat, KeepAlive, KeepAliveFeed, Lease, LeaseId};
+use crate::{
+    alarm,
+    store::{Beat, KeepAlive, KeepAliveFeed, Lease, LeaseId},
+};
 
 /// What the store holds of its tasks. Dropping it ends them.
 #[derive(Debug)]
@@ -81,16 +83,10 @@ async fn end_leases(shared: Weak<Shared>, granted: Arc<Notify>) {
         // The store ends what is due before it answers anything.
         let next = store.with(|state| state.leases.next_end());
         drop(store);
-        let due = async {
-            match next {
-                Some(end) => sleep_until(end).await,
-                None => pending().await,
-            }
-        };
         tokio::select! {
             biased;
             () = granted.notified() => {}
-            () = due => {}
+            () = alarm::at(next) => {}
         }
     }
 }
