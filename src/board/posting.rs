@@ -51,11 +51,7 @@ impl JobBoard {
         let mut number = connection.numbers().next(deadline).await?;
         let mut stale = None;
         loop {
-            let post = Post::new(&self.0.keys, number, &posting);
-            let post = match stale.take() {
-                Some(stale) => post.taking_over(stale),
-                None => post,
-            };
+            let post = Post::new(&self.0.keys, number, &posting).taking_over(stale.take());
             let record = post.record().clone();
             let posted = connection.pool().write(post, deadline).await;
             match posted.map_err(|error| failure::of_write(&doing, error))? {

@@ -66,9 +66,9 @@ impl Restore {
         })
     }
 
-    /// Takes the unique key though it is there: it is `stale`.
-    pub(crate) fn taking_over(mut self, stale: Stale) -> Self {
-        if let Some(unique) = &mut self.unique {
+    /// Takes the unique key though it is there, if it is `stale`.
+    pub(crate) fn taking_over(mut self, stale: Option<Stale>) -> Self {
+        if let (Some(unique), Some(stale)) = (&mut self.unique, stale) {
             unique.take_over(stale);
         }
         self

@@ -39,11 +39,8 @@ impl TrashReview {
         let mut stale = None;
         loop {
             let restore = Restore::new(&self.board.0.keys, id, job.place.clone(), &job.record)
-                .map_err(corrupt)?;
-            let restore = match stale.take() {
-                Some(stale) => restore.taking_over(stale),
-                None => restore,
-            };
+                .map_err(corrupt)?
+                .taking_over(stale.take());
             let record = restore.record().clone();
             let restored = connection.pool().write(restore, deadline).await;
             match restored.map_err(|error| failure::of_write(&doing, error))? {

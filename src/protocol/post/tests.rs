@@ -269,7 +269,7 @@ fn unique_posting_is_written_with_its_key_where_neither_is() {
 fn taking_over(stage: &Stage, posting: Revision) -> Post {
     let found = Found::of(Some((SEEN[0], Bytes::from_static(OTHER))));
     let claimant = found.claimant(&stage.keys).unwrap().unwrap();
-    post_unique(stage).taking_over(claimant.stale(&stage.keys, posting))
+    post_unique(stage).taking_over(Some(claimant.stale(&stage.keys, posting)))
 }
 
 #[test]

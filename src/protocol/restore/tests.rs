@@ -181,7 +181,7 @@ fn unique_key_is_taken_again_or_the_job_stays_in_the_trash() {
 fn taking_over(stage: &Stage, text: &'static [u8], posting: Revision) -> Restore {
     let found = Found::of(Some((SEEN[1], Bytes::from_static(text))));
     let claimant = found.claimant(&stage.keys).unwrap().unwrap();
-    unique_restore(stage).taking_over(claimant.stale(&stage.keys, posting))
+    unique_restore(stage).taking_over(Some(claimant.stale(&stage.keys, posting)))
 }
 
 #[test]
