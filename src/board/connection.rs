@@ -228,7 +228,7 @@ async fn within(
 ) -> Result<()> {
     match timeout_at(deadline, view).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(closed)) => Err(Error::new(ErrorKind::Closed, doing, closed.to_string())),
+        Ok(Err(closed)) => Err(closed.while_doing(doing)),
         Err(_late) => {
             let why = "the view of the board did not come up to date in time";
             Err(Error::new(ErrorKind::Unavailable, doing, why))

@@ -144,7 +144,7 @@ impl JobBoard {
             let (pauses, started) = connection.pauses();
             (pauses.reader().clone(), started)
         };
-        let closed = |closed: Closed| Error::new(ErrorKind::Closed, DOING, closed.to_string());
+        let closed = |closed: Closed| closed.while_doing(DOING);
         let resumed = async {
             let listed = view.ready().await;
             listed.map_err(|error| failure::of_store(DOING, error))?;

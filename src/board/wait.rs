@@ -8,7 +8,7 @@ use super::{JobBoard, Jobs, failure};
 use crate::{
     alarm,
     cache::{Closed, Reader},
-    error::{Error, ErrorKind, Result},
+    error::Result,
     store::Revision,
 };
 
@@ -20,7 +20,7 @@ impl JobBoard {
     /// safe.
     ///
     /// # Errors
-    /// [`Closed`](ErrorKind::Closed).
+    /// [`Closed`](crate::ErrorKind::Closed).
     pub async fn wait(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
         let found = self
             .wait_until(DOING, |view| view.len() > 0, from_now(timeout))
@@ -39,15 +39,15 @@ impl JobBoard {
     /// that is known.
     ///
     /// # Errors
-    /// [`Closed`](ErrorKind::Closed); [`Denied`](ErrorKind::Denied) if etcd refuses to tell the user
-    /// whether the board is paused: then it refuses claims too.
+    /// [`Closed`](crate::ErrorKind::Closed); [`Denied`](crate::ErrorKind::Denied) if etcd refuses to tell
+    /// the user whether the board is paused: then it refuses claims too.
     pub async fn wait_unclaimed(&self, timeout: Option<Duration>) -> Result<Option<Jobs>> {
         let until = from_now(timeout);
         let pauses = self.connection(DOING)?.pauses().0.reader().clone();
         if let Some(known) = in_time(until, pauses.ready()).await {
             known.map_err(|error| failure::of_store(DOING, error))?;
         }
-        let closed = |closed: Closed| Error::new(ErrorKind::Closed, DOING, closed.to_string());
+        let closed = |closed: Closed| closed.while_doing(DOING);
         let offered = |view: &Reader| view.next(None, true).is_some();
         loop {
             match in_time(until, pauses.until(false)).await {
@@ -71,7 +71,7 @@ impl JobBoard {
     /// itself: [`next_due`](Self::next_due) tells when to look again for that. By push. Cancel safe.
     ///
     /// # Errors
-    /// [`Closed`](ErrorKind::Closed).
+    /// [`Closed`](crate::ErrorKind::Closed).
     ///
     /// # Examples
     /// ```
@@ -113,7 +113,7 @@ impl JobBoard {
             tokio::select! {
                 biased;
                 changed = view.changed() => {
-                    changed.map_err(|closed| Error::new(ErrorKind::Closed, doing, closed.to_string()))?;
+                    changed.map_err(|closed| closed.while_doing(doing))?;
                 }
                 () = alarm::at(next) => if next == until {
                     return Ok(wanted(&view));

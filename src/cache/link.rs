@@ -8,12 +8,22 @@ use std::sync::{
 use tokio::{sync::watch, time::Instant};
 
 use super::change::Origin;
-use crate::store::{self, ErrorKind, Revision};
+use crate::{
+    error,
+    store::{self, ErrorKind, Revision},
+};
 
 /// The feed has ended: nothing new will be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the view of the board is closed")]
 pub(crate) struct Closed;
+
+impl Closed {
+    /// The error of a call that waited for something new.
+    pub(crate) fn while_doing(self, doing: impl Into<String>) -> error::Error {
+        error::Error::new(error::ErrorKind::Closed, doing, self.to_string())
+    }
+}
 
 /// How a feed gets on.
 #[derive(Clone, Debug)]

@@ -228,9 +228,8 @@ impl Dispatch {
 /// Waits until the view of the board shows something new, or the board is paused no longer.
 async fn changed(board: &JobBoard, pauses: &PauseReader, seen: Revision) -> Result<()> {
     if pauses.is_paused() {
-        let doing = "run jobs";
         let resumed = pauses.until(false).await;
-        return resumed.map_err(|closed| Error::new(ErrorKind::Closed, doing, closed.to_string()));
+        return resumed.map_err(|closed| closed.while_doing("run jobs"));
     }
     board.changed(seen).await.map(drop)
 }

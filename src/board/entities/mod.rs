@@ -112,8 +112,7 @@ impl JobBoard {
             if !started {
                 // The list that is shown can have begun before this call.
                 let relisted = reader.relist().await;
-                relisted
-                    .map_err(|closed| Error::new(ErrorKind::Closed, DOING, closed.to_string()))?;
+                relisted.map_err(|closed| closed.while_doing(DOING))?;
             }
             Ok(())
         };

@@ -59,10 +59,7 @@ impl Entities {
                 return Ok(now);
             }
             let changed = reader.changed().await;
-            changed.map_err(|closed| {
-                let doing = "wait for a change of the entities";
-                Error::new(ErrorKind::Closed, doing, closed.to_string())
-            })?;
+            changed.map_err(|closed| closed.while_doing("wait for a change of the entities"))?;
         }
     }
 
