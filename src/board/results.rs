@@ -13,8 +13,8 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    session::{Backoff, Parts, WriteError},
-    store::{Error, ErrorKind, Lease, LeaseId},
+    session::{Parts, WriteError, insist},
+    store::{Lease, LeaseId},
 };
 
 /// How long one lease takes results at most.
@@ -75,30 +75,9 @@ impl Results {
 async fn grant(parts: &Parts, term: Duration, deadline: Instant) -> Result<Lease, WriteError> {
     let settings = &parts.settings;
     let ttl = settings.retention + term + settings.deadline;
-    let mut backoff = Backoff::new(parts.random.clone());
-    let mut trouble = None;
-    loop {
-        match timeout_at(deadline, parts.store.grant(ttl)).await {
-            Ok(Ok(lease)) => {
-                tracing::debug!(lease = %lease.id, "granted a lease for results");
-                return Ok(lease);
-            }
-            Ok(Err(error)) if may_pass(&error) => trouble = Some(error),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_late) => return Err(late(trouble)),
-        }
-        backoff.fail();
-        if timeout_at(deadline, backoff.wait()).await.is_err() {
-            return Err(late(trouble));
-        }
-    }
-}
-
-fn may_pass(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Ambiguous | ErrorKind::Unavailable)
-}
-
-fn late(trouble: Option<Error>) -> WriteError {
-    let none = || "no lease for the result was granted in time".to_owned();
-    WriteError::Unreached(trouble.map_or_else(none, |error| error.to_string()))
+    let grant = || parts.store.grant(ttl);
+    let missing = "no lease for the result was granted";
+    let lease = insist(missing, &parts.random, deadline, grant).await?;
+    tracing::debug!(lease = %lease.id, "granted a lease for results");
+    Ok(lease)
 }

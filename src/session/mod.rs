@@ -31,6 +31,7 @@ mod claims;
 mod doubts;
 pub(crate) mod failure;
 mod held;
+mod insist;
 mod keeper;
 mod line;
 mod member;
@@ -59,6 +60,7 @@ pub(crate) use self::{
     backoff::Backoff,
     claims::Sighting,
     held::{ClaimRequest, Held, Settle},
+    insist::insist,
     keeper::Loss,
     member::WriteError,
     own::Place,
@@ -118,25 +120,8 @@ impl Session {
         terms: LeaseTerms,
         deadline: Instant,
     ) -> Result<Arc<Self>, WriteError> {
-        let mut backoff = Backoff::new(parts.random.clone());
-        let mut trouble = None;
-        loop {
-            match timeout_at(deadline, Self::try_open(parts, terms)).await {
-                Ok(Ok(session)) => return Ok(session),
-                Ok(Err(error)) => match error.kind() {
-                    ErrorKind::Ambiguous | ErrorKind::Unavailable | ErrorKind::LeaseNotFound => {
-                        tracing::debug!(%error, "no session yet");
-                        trouble = Some(error);
-                    }
-                    _ => return Err(error.into()),
-                },
-                Err(_late) => return Err(late(trouble)),
-            }
-            backoff.fail();
-            if timeout_at(deadline, backoff.wait()).await.is_err() {
-                return Err(late(trouble));
-            }
-        }
+        let open = || Self::try_open(parts, terms);
+        insist("no session was opened", &parts.random, deadline, open).await
     }
 
     async fn try_open(parts: &Parts, terms: LeaseTerms) -> Result<Arc<Self>, store::Error> {
@@ -291,12 +276,4 @@ impl Drop for Session {
         self.life.lose(Loss::Closed);
         self.tasks.close();
     }
-}
-
-fn late(trouble: Option<store::Error>) -> WriteError {
-    let why = trouble.map_or_else(
-        || "no session was opened in time".to_owned(),
-        |e| e.to_string(),
-    );
-    WriteError::Unreached(why)
 }
