@@ -43,8 +43,14 @@ impl Timing {
         Self { clock, random }
     }
 
+    /// When a job that was just seen falls due; `None` if it is due now.
+    pub(super) fn due(&self, entry: &Entry, seen: Seen) -> Option<Instant> {
+        let rest = self.rest(entry, seen);
+        (!rest.is_zero()).then(|| Instant::now() + rest)
+    }
+
     /// How long a job is still to be left alone, counted from now, when it was just seen.
-    pub(super) fn rest(&self, entry: &Entry, seen: Seen) -> Duration {
+    fn rest(&self, entry: &Entry, seen: Seen) -> Duration {
         let now = self.clock.now();
         let start = entry.posting.terms().not_before;
         let start = start.map_or(Duration::ZERO, |time| until(time, now));

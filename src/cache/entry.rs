@@ -84,7 +84,8 @@ impl Entry {
     /// was free as well, and its state was not written since.
     pub(super) fn rests_as(&self, earlier: &Self) -> bool {
         let state = |entry: &Self| entry.state().map(|state| state.mod_revision);
-        earlier.is_free()
+        self.is_free()
+            && earlier.is_free()
             && self.position() == earlier.position()
             && self.posting == earlier.posting
             && state(self) == state(earlier)

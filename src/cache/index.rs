@@ -1,4 +1,5 @@
-//! The jobs of a board in order, made of the keys of its range. Pure.
+//! The jobs of a board in order, made of the keys of its range. Does no IO, and knows of time what it
+//! is told.
 //!
 //! A job is in the view while its posting can be read. Every other key is kept beside it, or waits
 //! for it: an owner key counts from the moment it is there, whatever can be read of the job. What
@@ -274,18 +275,19 @@ impl Index {
         let Some(is) = is else {
             return;
         };
-        let due = due.unwrap_or_else(|| {
-            let rest = self.timing.rest(is, seen);
-            (!rest.is_zero()).then(|| Instant::now() + rest)
-        });
+        let due = due.unwrap_or_else(|| self.timing.due(is, seen));
         self.put_down(is, due);
     }
 
+    /// Puts a job down for later, or offers it; never both.
     fn put_down(&mut self, entry: &Arc<Entry>, due: Option<Instant>) {
         let place = entry.position();
-        match due {
-            Some(due) => self.agenda.put(place, due),
-            None => _ = self.offered.insert(place, Arc::clone(entry)),
+        if let Some(due) = due {
+            self.offered.remove(&place);
+            self.agenda.put(place, due);
+        } else {
+            self.agenda.remove(&place);
+            self.offered.insert(place, Arc::clone(entry));
         }
     }
 
@@ -294,10 +296,8 @@ impl Index {
         let (Some(was), Some(is)) = (old.get(job), self.get(job)) else {
             return;
         };
-        if is.is_free() && is.rests_as(was) {
+        if is.rests_as(was) {
             let (is, due) = (Arc::clone(is), old.agenda.due(&was.position()));
-            self.offered.remove(&is.position());
-            self.agenda.remove(&is.position());
             self.put_down(&is, due);
         }
     }
