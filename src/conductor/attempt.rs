@@ -122,17 +122,13 @@ impl Conducting {
         match stop {
             Some(StopReason::Lost) => None,
             Some(StopReason::Requested(request)) => Some(Outcome::Trash(request.as_reason())),
-            // It did not get the time that it needs.
-            Some(StopReason::Shutdown) => {
-                let retry = Retry::at_once().uncounted();
-                Some(Outcome::Abandon(retry))
-            }
-            None if self.stopping.halt().is_cancelled() => {
-                Some(Outcome::Abandon(Retry::at_once().uncounted()))
-            }
-            None => {
+            None if !self.stopping.halt().is_cancelled() => {
                 let retry = self.settings.retry.clone().unwrap_or_else(Retry::backoff);
                 Some(Outcome::Abandon(retry.reason(within_reason(failed))))
+            }
+            // It did not get the time that it needs.
+            Some(StopReason::Shutdown) | None => {
+                Some(Outcome::Abandon(Retry::at_once().uncounted()))
             }
         }
     }
