@@ -67,6 +67,7 @@ mod error;
 #[cfg(any(feature = "testing", feature = "cli"))]
 mod local_etcd;
 mod logbook;
+mod panicked;
 mod protocol;
 pub mod random;
 mod session;

@@ -8,7 +8,8 @@ use tracing::Instrument;
 
 use super::{Conducting, ConductorEvent, Context, HandlerError, Outcome, Step, StopReason};
 use crate::{
-    Claim, Error, ErrorKind, Job, Result, Retry, protocol::limits::within_reason, store::Revision,
+    Claim, Error, ErrorKind, Job, Result, Retry, panicked, protocol::limits::within_reason,
+    store::Revision,
 };
 
 /// How long is waited before a verb is tried again that etcd could not serve.
@@ -197,12 +198,6 @@ fn told(
     match ended {
         Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(panic) => {
-            let words = panic
-                .downcast_ref::<&str>()
-                .map(|words| (*words).to_owned());
-            let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(format!("panicked: {}", words.unwrap_or_default()))
-        }
+        Err(panic) => Err(format!("panicked: {}", panicked::words(&*panic))),
     }
 }

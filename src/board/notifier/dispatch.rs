@@ -1,7 +1,6 @@
 //! The task that calls the callbacks of a board.
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
 };
@@ -10,7 +9,10 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::{Callback, CallbackId, Notification, Notifier, hub::Batch};
-use crate::board::{JobBoard, Shared};
+use crate::{
+    board::{JobBoard, Shared},
+    panicked,
+};
 
 /// Calls back until `over` fires and all that happened before is told, or nobody holds the board
 /// any more.
@@ -95,13 +97,9 @@ fn call(id: CallbackId, callback: &Callback, told: &Notification) {
     match called {
         Ok(None) => {}
         Ok(Some(error)) => tracing::warn!(?id, %kind, error, "a callback failed"),
-        Err(panic) => tracing::error!(?id, %kind, panic = words(&*panic), "a callback panicked"),
+        Err(panic) => {
+            let panic = panicked::words(&*panic);
+            tracing::error!(?id, %kind, panic, "a callback panicked");
+        }
     }
-}
-
-/// What a panic says, if it is text.
-fn words(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text")
 }
