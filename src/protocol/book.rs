@@ -228,13 +228,10 @@ impl Verb for CreateBook {
         let there = evidence.key(0)?;
         let created = there.map_or(evidence.at, |there| there.create_revision);
         let own = self.part.get(&self.key);
-        Ok(match (evidence.receipt, own) {
-            (Receipt::Names, _) => Settled::Known(Ok(created)),
-            (Receipt::DoesNotName, _) | (Receipt::Gone, None) => Settled::DidNotHappen,
-            (Receipt::Gone, Some(own)) if there.is_some_and(|there| there.value == *own) => {
-                Settled::Known(Ok(created))
-            }
-            (Receipt::Gone, Some(_)) => Settled::CannotTell,
+        let is_ours = own.is_some() && own == there.map(|there| &there.value);
+        Ok(match evidence.receipt {
+            Receipt::Gone if is_ours => Settled::Known(Ok(created)),
+            _ => evidence.by_receipt(Ok(created), own.is_none()),
         })
     }
 }
@@ -283,13 +280,8 @@ impl Verb for DeleteBook {
     }
 
     fn settle(&self, evidence: &Evidence<'_>) -> Result<Settled<Self::Outcome>, Malformed> {
-        let there = evidence.key(0)?.is_some();
-        Ok(match evidence.receipt {
-            Receipt::Names => Settled::Known(true),
-            Receipt::DoesNotName => Settled::DidNotHappen,
-            Receipt::Gone if there => Settled::DidNotHappen,
-            Receipt::Gone => Settled::CannotTell,
-        })
+        let undone = evidence.key(0)?.is_some();
+        Ok(evidence.by_receipt(true, undone))
     }
 }
 

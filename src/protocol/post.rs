@@ -7,7 +7,7 @@ use super::{
     keys::{JobId, JobPart, Keyspace},
     posting::{NewPosting, Posting},
     unique::{Found, Stale, Unique},
-    verb::{Evidence, Malformed, Receipt, Settled, Verb, read_of},
+    verb::{Evidence, Malformed, Settled, Verb, read_of},
 };
 use crate::store::{Compare, Key, KeyRange, Op, RangeRequest, Revision, Txn, TxnResponse};
 
@@ -101,11 +101,9 @@ impl Verb for Post {
         let ours = evidence.key(0)?.filter(|data| {
             Posting::read(data.value.clone()).is_ok_and(|posting| posting.uuid() == self.uuid)
         });
-        Ok(match (ours, evidence.receipt) {
-            (Some(data), _) => Settled::Known(Ok(data.create_revision)),
-            (None, Receipt::Names) => Settled::Known(Ok(evidence.at)),
-            (None, Receipt::DoesNotName) => Settled::DidNotHappen,
-            (None, Receipt::Gone) => Settled::CannotTell,
+        Ok(match ours {
+            Some(data) => Settled::Known(Ok(data.create_revision)),
+            None => evidence.by_receipt(Ok(evidence.at), false),
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    trashed::Place,
-    verb::{Evidence, Malformed, Receipt, Settled, Verb},
+    trashed::{Place, first_stands, read_first},
+    verb::{Evidence, Malformed, Settled, Verb},
 };
 use crate::store::{Op, RangeRequest, Revision, Txn, TxnResponse};
 
@@ -58,18 +58,12 @@ impl Verb for Purge {
     }
 
     fn probe(&self) -> Vec<RangeRequest> {
-        self.places.first().map(Place::read).into_iter().collect()
+        read_first(&self.places)
     }
 
     fn settle(&self, evidence: &Evidence<'_>) -> Result<Settled<Self::Outcome>, Malformed> {
-        let first = self.places.first().map(|place| place.put);
-        let stands = || Ok(first == Some(evidence.mod_revision(0)?));
-        Ok(match evidence.receipt {
-            Receipt::Names => Settled::Known(Ok(evidence.at)),
-            Receipt::DoesNotName => Settled::DidNotHappen,
-            Receipt::Gone if stands()? => Settled::DidNotHappen,
-            Receipt::Gone => Settled::CannotTell,
-        })
+        let undone = first_stands(&self.places, evidence)?;
+        Ok(evidence.by_receipt(Ok(evidence.at), undone))
     }
 }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{
     keys::{BoardKey, JobPart, Keyspace},
     owner::OwnerRecord,
-    trashed::Place,
-    verb::{Evidence, Malformed, Receipt, Settled, Verb, read_of},
+    trashed::{Place, first_stands, read_first},
+    verb::{Evidence, Malformed, Settled, Verb, read_of},
 };
 use crate::store::{Compare, Key, Op, RangeRequest, Revision, Txn, TxnResponse};
 
@@ -110,20 +110,12 @@ impl Verb for Quarantine {
     }
 
     fn probe(&self) -> Vec<RangeRequest> {
-        self.moved.first().map(Place::read).into_iter().collect()
+        read_first(&self.moved)
     }
 
     fn settle(&self, evidence: &Evidence<'_>) -> Result<Settled<Self::Outcome>, Malformed> {
-        let stands = match self.moved.first() {
-            Some(first) => evidence.mod_revision(0)? == first.put,
-            None => false,
-        };
-        Ok(match evidence.receipt {
-            Receipt::Names => Settled::Known(Ok(evidence.at)),
-            Receipt::DoesNotName => Settled::DidNotHappen,
-            Receipt::Gone if stands => Settled::DidNotHappen,
-            Receipt::Gone => Settled::CannotTell,
-        })
+        let undone = first_stands(&self.moved, evidence)?;
+        Ok(evidence.by_receipt(Ok(evidence.at), undone))
     }
 }
 

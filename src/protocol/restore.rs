@@ -9,7 +9,7 @@ use super::{
     record::Unreadable,
     trashed::{Place, TrashRecord},
     unique::{Found, Stale, Unique},
-    verb::{Evidence, Malformed, Receipt, Settled, Verb, create_revision, mod_revision, read_of},
+    verb::{Evidence, Malformed, Settled, Verb, create_revision, mod_revision, read_of},
 };
 use crate::store::{Compare, Key, Op, RangeRequest, Revision, Txn, TxnResponse};
 
@@ -147,13 +147,9 @@ impl Verb for Restore {
         let ours = evidence.key(1)?.filter(|data| {
             Posting::read(data.value.clone()).is_ok_and(|posting| posting.uuid() == self.uuid)
         });
-        let stands = evidence.mod_revision(0)? == self.place.put;
-        Ok(match evidence.receipt {
-            Receipt::Names => Settled::Known(Ok(ours.map_or(evidence.at, |it| it.create_revision))),
-            Receipt::DoesNotName => Settled::DidNotHappen,
-            Receipt::Gone if stands => Settled::DidNotHappen,
-            Receipt::Gone => Settled::CannotTell,
-        })
+        let restored = ours.map_or(evidence.at, |data| data.create_revision);
+        let undone = evidence.mod_revision(0)? == self.place.put;
+        Ok(evidence.by_receipt(Ok(restored), undone))
     }
 }
 

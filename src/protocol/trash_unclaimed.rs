@@ -9,7 +9,7 @@ use super::{
     posting::Posting,
     record::Unreadable,
     trashed::TrashNote,
-    verb::{Evidence, Malformed, Receipt, Settled, Verb},
+    verb::{Evidence, Malformed, Settled, Verb},
 };
 use crate::store::{Compare, Key, KeyRange, Op, RangeRequest, Revision, Txn, TxnResponse};
 
@@ -103,13 +103,10 @@ impl Verb for TrashUnclaimed {
         let ours = evidence
             .key(0)?
             .filter(|place| TrashNote::names(&place.value, self.operation));
-        let posted = self.offer.is_posted(evidence.create_revision(1)?);
-        Ok(match (ours, evidence.receipt) {
-            (Some(place), _) => Settled::Known(Ok(place.create_revision)),
-            (None, Receipt::Names) => Settled::Known(Ok(evidence.at)),
-            (None, Receipt::DoesNotName) => Settled::DidNotHappen,
-            (None, Receipt::Gone) if posted => Settled::DidNotHappen,
-            (None, Receipt::Gone) => Settled::CannotTell,
+        let undone = self.offer.is_posted(evidence.create_revision(1)?);
+        Ok(match ours {
+            Some(place) => Settled::Known(Ok(place.create_revision)),
+            None => evidence.by_receipt(Ok(evidence.at), undone),
         })
     }
 }

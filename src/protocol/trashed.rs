@@ -9,6 +9,7 @@ use super::{
     posting::Posting,
     record::{self, Unreadable},
     time::Timestamp,
+    verb::{Evidence, Malformed},
 };
 use crate::store::{Compare, Key, KeyValue, RangeRequest, Revision};
 
@@ -44,6 +45,19 @@ impl Place {
     /// Reads when it was last put.
     pub(super) fn read(&self) -> RangeRequest {
         RangeRequest::new(self.key.clone()).keys_only()
+    }
+}
+
+/// Reads the first of `places`, which stands for all that are changed together.
+pub(super) fn read_first(places: &[Place]) -> Vec<RangeRequest> {
+    places.first().map(Place::read).into_iter().collect()
+}
+
+/// Whether that read shows it as it was.
+pub(super) fn first_stands(places: &[Place], evidence: &Evidence<'_>) -> Result<bool, Malformed> {
+    match places.first() {
+        Some(first) => Ok(evidence.mod_revision(0)? == first.put),
+        None => Ok(false),
     }
 }
 

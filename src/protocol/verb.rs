@@ -107,6 +107,17 @@ impl Evidence<'_> {
     pub(crate) fn mod_revision(&self, index: usize) -> Result<Revision, Malformed> {
         Ok(mod_revision(self.key(index)?))
     }
+
+    /// What became of a verb of which the receipt tells: if it happened, what is `done`. Once the
+    /// receipt has gone, what was read can still show it `undone`.
+    pub(crate) fn by_receipt<O>(&self, done: O, undone: bool) -> Settled<O> {
+        match self.receipt {
+            Receipt::Names => Settled::Known(done),
+            Receipt::DoesNotName => Settled::DidNotHappen,
+            Receipt::Gone if undone => Settled::DidNotHappen,
+            Receipt::Gone => Settled::CannotTell,
+        }
+    }
 }
 
 /// The revision at which a key came to be; zero, as etcd compares it, if it is not there.

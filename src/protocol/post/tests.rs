@@ -13,6 +13,7 @@ use crate::{
         },
         terms::Terms,
         time::Timestamp,
+        verb::Receipt,
     },
     store::{Header, KeyValue, RangeResponse},
 };

@@ -1,10 +1,13 @@
 use super::*;
 use crate::{
-    protocol::table::{
-        ANY,
-        Change::{self, Delete, Put},
-        DATA, FENCED, Keys, Lost, PAUSED, POSTING, RECEIPT, Row, SEEN, SENT, SINCE, Stage, TRASH,
-        check, check_lost, reads,
+    protocol::{
+        table::{
+            ANY,
+            Change::{self, Delete, Put},
+            DATA, FENCED, Keys, Lost, PAUSED, POSTING, RECEIPT, Row, SEEN, SENT, SINCE, Stage,
+            TRASH, check, check_lost, reads,
+        },
+        verb::Receipt,
     },
     store::Key,
 };

@@ -1,9 +1,13 @@
 use super::*;
-use crate::protocol::table::{
-    ANOTHERS, ANY, CANCEL,
-    Change::{self, Delete, Put},
-    DATA, FENCED, FOREIGN, Keys, LAST_MODIFIED, Lost, NEIGHBOUR, OWNER, PAUSED, POSTING, RECEIPT,
-    Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH, UNREADABLE, check, check_lost, reads,
+use crate::protocol::{
+    table::{
+        ANOTHERS, ANY, CANCEL,
+        Change::{self, Delete, Put},
+        DATA, FENCED, FOREIGN, Keys, LAST_MODIFIED, Lost, NEIGHBOUR, OWNER, PAUSED, POSTING,
+        RECEIPT, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH, UNREADABLE, check,
+        check_lost, reads,
+    },
+    verb::Receipt,
 };
 
 type Outcome = Result<Revision, QuarantineRefusal>;

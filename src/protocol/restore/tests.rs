@@ -1,10 +1,13 @@
 use super::*;
-use crate::protocol::table::{
-    ANOTHER_POSTING, ANOTHERS, ANY, CANCEL,
-    Change::{self, Delete, Put},
-    DATA, FENCED, FOREIGN, Keys, LAST_MODIFIED, LATER, Lost, NEIGHBOUR, OWNER, PAUSED, POSTING,
-    RECEIPT, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH, UNIQUE, UNIQUE_POSTING,
-    UNREADABLE, check, check_lost, job, reads,
+use crate::protocol::{
+    table::{
+        ANOTHER_POSTING, ANOTHERS, ANY, CANCEL,
+        Change::{self, Delete, Put},
+        DATA, FENCED, FOREIGN, Keys, LAST_MODIFIED, LATER, Lost, NEIGHBOUR, OWNER, PAUSED, POSTING,
+        RECEIPT, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH, UNIQUE, UNIQUE_POSTING,
+        UNREADABLE, check, check_lost, job, reads,
+    },
+    verb::Receipt,
 };
 
 type Outcome = Result<Revision, RestoreRefusal>;
