@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys::{JobId, JobPart, Keyspace},
-    record::{self, Unreadable, VERSION},
+    record::{self, Layout, Unreadable},
     time::Timestamp,
     verb::{Evidence, Malformed, Moved, Settled, Verb},
 };
@@ -29,19 +29,14 @@ struct Wire {
     requested_by: Option<String>,
     reason: Option<String>,
     requested_on: Option<Timestamp>,
-    jobboard: Option<Extras>,
-}
-
-#[derive(Deserialize)]
-struct Extras {
-    v: Option<u32>,
+    jobboard: Option<Layout>,
 }
 
 impl CancelRequest {
     /// Reads a request. What can not be read is a request too, of which nothing else is known.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         let wire: Wire = record::read_versioned(bytes)?;
-        record::check_version(wire.jobboard.and_then(|extras| extras.v))?;
+        Layout::check(wire.jobboard)?;
         Ok(Self {
             by: wire.requested_by,
             reason: wire.reason,
@@ -65,17 +60,13 @@ impl CancelRequest {
             #[serde(skip_serializing_if = "Option::is_none")]
             reason: Option<&'a str>,
             requested_on: Option<Timestamp>,
-            jobboard: Extras,
-        }
-        #[derive(Serialize)]
-        struct Extras {
-            v: u32,
+            jobboard: Layout,
         }
         record::write(&Wire {
             requested_by: self.by.as_deref(),
             reason: self.reason.as_deref(),
             requested_on: self.on.map(Timestamp::from),
-            jobboard: Extras { v: VERSION },
+            jobboard: Layout::CURRENT,
         })
     }
 }

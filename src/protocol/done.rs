@@ -9,7 +9,7 @@ use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
 use super::{
-    record::{self, Unreadable, VERSION, Wellformed},
+    record::{self, Layout, Unreadable, Wellformed},
     time::Timestamp,
 };
 
@@ -42,10 +42,6 @@ impl DoneRecord {
             consumed_by: &'a str,
             jobboard: Layout,
         }
-        #[derive(Serialize)]
-        struct Layout {
-            v: u32,
-        }
 
         let written = record::write(&Wire {
             uuid: done.uuid,
@@ -53,7 +49,7 @@ impl DoneRecord {
             result: done.result,
             consumed_on: done.on.into(),
             consumed_by: done.by,
-            jobboard: Layout { v: VERSION },
+            jobboard: Layout::CURRENT,
         });
         let too_deep = |_| Unreadable::new("the result is nested too deep");
         record::read::<Wellformed>(&written).map_err(too_deep)?;
@@ -76,10 +72,6 @@ impl DoneRecord {
             result: Option<Value>,
             jobboard: Option<Layout>,
         }
-        #[derive(Deserialize)]
-        struct Layout {
-            v: Option<u32>,
-        }
         /// As a result, null is one too.
         fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
             Value::deserialize(deserializer).map(Some)
@@ -90,7 +82,7 @@ impl DoneRecord {
             Err(why) if why.is_newer() => return Err(why),
             Err(_) => return Ok(None),
         };
-        record::check_version(done.jobboard.and_then(|layout| layout.v))?;
+        Layout::check(done.jobboard)?;
         Ok(done.result.filter(|_| done.uuid == job))
     }
 }

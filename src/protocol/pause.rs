@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys::Keyspace,
-    record::{self, Unreadable, VERSION},
+    record::{self, Layout, Unreadable},
     repeatable::Repeatable,
     time::Timestamp,
 };
@@ -29,19 +29,14 @@ struct Wire {
     paused_by: Option<String>,
     reason: Option<String>,
     paused_on: Option<Timestamp>,
-    jobboard: Option<Extras>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Extras {
-    v: Option<u32>,
+    jobboard: Option<Layout>,
 }
 
 impl Pause {
     /// Reads a record. What can not be read is a pause too, of which nothing else is known.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         let wire: Wire = record::read_versioned(bytes)?;
-        record::check_version(wire.jobboard.and_then(|extras| extras.v))?;
+        Layout::check(wire.jobboard)?;
         Ok(Self {
             by: wire.paused_by,
             reason: wire.reason,
@@ -56,13 +51,13 @@ impl Pause {
             #[serde(skip_serializing_if = "Option::is_none")]
             reason: Option<&'a str>,
             paused_on: Option<Timestamp>,
-            jobboard: Extras,
+            jobboard: Layout,
         }
         record::write(&Wire {
             paused_by: self.by.as_deref(),
             reason: self.reason.as_deref(),
             paused_on: self.on.map(Timestamp::from),
-            jobboard: Extras { v: Some(VERSION) },
+            jobboard: Layout::CURRENT,
         })
     }
 }

@@ -81,6 +81,22 @@ pub(crate) fn check_version(version: Option<u32>) -> Result<(), Unreadable> {
     }
 }
 
+/// What a record says of its layout, where it carries nothing else of ours.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Layout {
+    v: Option<u32>,
+}
+
+impl Layout {
+    /// That of what is written.
+    pub(crate) const CURRENT: Self = Self { v: Some(VERSION) };
+
+    /// Checks that of what was read, if it says one.
+    pub(crate) fn check(read: Option<Self>) -> Result<(), Unreadable> {
+        check_version(read.and_then(|layout| layout.v))
+    }
+}
+
 /// Writes a record.
 pub(crate) fn write(record: &impl Serialize) -> Bytes {
     serde_json::to_vec(record)
