@@ -71,6 +71,7 @@ mod panicked;
 mod protocol;
 pub mod random;
 mod session;
+mod signals;
 pub mod store;
 #[cfg(any(feature = "testing", feature = "cli"))]
 pub mod testing;

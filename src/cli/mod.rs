@@ -11,7 +11,6 @@ mod look;
 mod output;
 mod post;
 mod run;
-mod signals;
 
 use std::process::ExitCode;
 

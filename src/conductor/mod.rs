@@ -41,12 +41,8 @@ pub use self::{
     handler::{Handler, HandlerError},
     outcome::Outcome,
 };
-use self::{
-    builder::Settings,
-    handler::AnyHandler,
-    stopping::{Signals, Stopping},
-};
-use crate::{Error, ErrorKind, Job, JobBoard, Result, protocol::time::Timestamp};
+use self::{builder::Settings, handler::AnyHandler, stopping::Stopping};
+use crate::{Error, ErrorKind, Job, JobBoard, Result, protocol::time::Timestamp, signals::Signals};
 
 /// Does the jobs of a board: claims them, runs a handler for each, and settles them by what that says.
 /// Clones are handles to the same conductor.

@@ -22,10 +22,10 @@ use super::{
     Failure,
     connect::Place,
     output::{self, Format, plain},
-    signals::Signals,
 };
 use crate::{
     Conductor, ConductorEvent, Context, Handler, HandlerError, Outcome, Retry, Step, StopReason,
+    signals::Signals,
 };
 
 /// How long what runs is waited for after the first signal: a second one ends it.
@@ -69,7 +69,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self, place: &Place, format: Format) -> Result<(), Failure> {
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen().map_err(Failure::system("listen for signals"))?;
         let board = place.connect().await?;
         let worker = Arc::new(Worker {
             template: Template::new(self.command)?,
