@@ -1,0 +1,90 @@
+//! Lists: in pages, at first and on demand.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn long_list_is_read_in_pages() {
+    let setup = Setup::with_jobs(PAGE * 2 + 7).await;
+    setup.store.held.send_replace(false);
+    soon(setup.reader().ready()).await.unwrap();
+    assert_eq!(setup.reader().len(), PAGE * 2 + 7);
+    assert_eq!(setup.store.reads.load(SeqCst), 3);
+    setup.assert_equals_list().await;
+    let told = setup.told();
+    assert_eq!((told.len(), told[0].origin), (1, Origin::First));
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_goes_on_with_the_page_that_failed() {
+    let setup = Setup::with_jobs(PAGE + 1).await;
+    setup.store.failing_read.store(2, SeqCst);
+    setup.store.held.send_replace(false);
+    soon(setup.reader().ready()).await.unwrap();
+    assert_eq!(setup.reader().len(), PAGE + 1);
+    assert_eq!(setup.store.reads.load(SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_outruns_compactions_by_larger_pages() {
+    let setup = Setup::with_jobs(PAGE * 3).await;
+    setup.store.compacts.store(true, SeqCst);
+    setup.store.held.send_replace(false);
+    soon(setup.reader().ready()).await.unwrap();
+    assert_eq!(setup.reader().len(), PAGE * 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_user_is_told_so_and_tried_rarely() {
+    let setup = Setup::new();
+    setup.store.fail(ErrorKind::Denied);
+    let refused = soon(setup.reader().ready()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Denied);
+    let Status::Reconnecting(trouble) = setup.reader().status() else {
+        panic!("the status tells of it");
+    };
+    assert_eq!(trouble.cause.kind(), ErrorKind::Denied);
+    sleep(DENIED_RETRY * 10).await;
+    let tries = setup.store.reads.load(SeqCst);
+    assert!((7..=11).contains(&tries), "{tries}");
+    setup.store.fail(None);
+    until(|| matches!(setup.reader().status(), Status::Connected)).await;
+    soon(setup.reader().ready()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn store_that_can_not_be_reached_is_waited_for() {
+    let setup = Setup::new();
+    setup.store.fail(ErrorKind::Unavailable);
+    let limit = Duration::from_mins(1);
+    let waited = tokio::time::timeout(limit, setup.reader().ready()).await;
+    assert!(waited.is_err());
+    setup.store.fail(None);
+    soon(setup.reader().ready()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_shows_what_was_written_before_it_was_asked_for() {
+    let setup = Setup::watching().await;
+    setup.store.mute.store(true, SeqCst);
+    setup.post(1).await;
+    soon(setup.reader().relist()).await.unwrap();
+    assert_eq!(setup.jobs(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_list_serves_all_who_asked_before_it_began_and_nobody_after() {
+    let setup = Setup::watching().await;
+    setup.store.mute.store(true, SeqCst);
+    let reads = setup.store.reads.load(SeqCst);
+    let (reader, other) = (setup.reader().clone(), setup.reader().clone());
+    setup.store.held.send_replace(true);
+    let early = tokio::spawn(async move { tokio::join!(reader.relist(), reader.relist()) });
+    until(|| setup.store.reads.load(SeqCst) > reads).await;
+    let late = tokio::spawn(async move { other.relist().await });
+    tokio::task::yield_now().await;
+    setup.store.held.send_replace(false);
+    assert_eq!(soon(early).await.unwrap(), (Ok(()), Ok(())));
+    assert_eq!(soon(late).await.unwrap(), Ok(()));
+    assert_eq!(setup.store.reads.load(SeqCst) - reads, 2);
+    assert_eq!(setup.reader().counts().relists, 2);
+}
