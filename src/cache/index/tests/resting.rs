@@ -115,3 +115,33 @@ async fn list_does_not_begin_a_rest_anew() {
         (vec![1], Some(due + MINUTE / 2 + MINUTE))
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn list_leaves_a_job_where_it_is_whatever_the_clock_says_of_who_put_it_off() {
+    let rests_until = |number, time, revision| {
+        let state = json!({"delay_ms": 60_000, "not_before": time});
+        put(number, JobPart::State, record::write(&state), revision)
+    };
+    let ahead = [
+        data(1, "NORMAL", 2),
+        rests_until(1, "1970-01-01T01:00:00.000000", 2),
+    ];
+    let behind = [
+        data(2, "NORMAL", 3),
+        rests_until(2, "1970-01-01T00:00:00.000000", 3),
+    ];
+    let mut old = index();
+    apply(&mut old, &ahead);
+    tokio::time::advance(MINUTE).await;
+    old.offer_due(Instant::now());
+    apply(&mut old, &behind);
+    let due = Instant::now() + MINUTE;
+    assert_eq!((offered(&old), old.next_due()), (vec![1], Some(due)));
+    tokio::time::advance(MINUTE / 2).await;
+    let mut new = listing([ahead, behind].concat());
+    assert_eq!(offered(&new), [2]);
+    new.succeed(&old, at(4));
+    assert_eq!((offered(&new), new.next_due()), (vec![1], Some(due)));
+    new.offer_due(due);
+    assert_eq!((offered(&new), new.next_due()), (vec![1, 2], None));
+}
