@@ -1,7 +1,7 @@
 //! What users see of verbs that go together, on real etcd: nothing but speed.
 #![allow(
     clippy::unwrap_used,
-    clippy::panic,
+    clippy::print_stdout,
     reason = "what a test did not expect fails it"
 )]
 

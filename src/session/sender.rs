@@ -17,11 +17,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::{
-    sync::mpsc,
-    task::yield_now,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::mpsc, task::yield_now, time::Instant};
 
 use super::{
     Parts,
@@ -34,6 +30,7 @@ use super::{
     slots::{Slot, Slots},
 };
 use crate::{
+    alarm::at,
     protocol::{
         envelope::{Guard, Opened, ReceiptSlot, Seal},
         keys::Keyspace,
@@ -129,7 +126,7 @@ impl Sender {
                     }
                     None => life.lose(Loss::Closed),
                 },
-                () = sleep_until(blocked.unwrap_or_else(Instant::now)), if blocked.is_some() => {}
+                () = at(blocked) => {}
             }
         }
         self.wind_up(orders, &life).await;
