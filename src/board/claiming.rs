@@ -134,7 +134,10 @@ impl JobBoard {
         who: &str,
     ) -> Vec<Result<Claim>> {
         let jobs: Vec<_> = jobs.into_iter().collect();
-        let claims = jobs.iter().map(|job| self.claim(job, who));
+        // Each future owns its job: a borrow here would keep the whole from being spawned.
+        let claims = jobs
+            .into_iter()
+            .map(|job| async move { self.claim(&job, who).await });
         stream::iter(claims).buffered(AT_ONCE).collect().await
     }
 

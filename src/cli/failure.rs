@@ -40,6 +40,18 @@ impl From<store::Error> for Failure {
     }
 }
 
+impl From<etcd_client::Error> for Failure {
+    fn from(error: etcd_client::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<tokio::task::JoinError> for Failure {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl From<LocalEtcdError> for Failure {
     fn from(error: LocalEtcdError) -> Self {
         Self(error.to_string())

@@ -4,6 +4,7 @@
 //! else goes to standard error. The exit code is 0 if the command did what was asked, 1 if it did
 //! not (one line says why), and 2 if the command line itself is wrong.
 
+mod bench;
 mod connect;
 mod demo;
 mod failure;
@@ -47,6 +48,7 @@ enum Command {
     Show(look::Show),
     Run(run::Run),
     Demo(demo::Demo),
+    Bench(bench::Bench),
     #[command(hide = true)]
     DemoConductor(demo::DemoConductor),
 }
@@ -99,6 +101,7 @@ impl Cli {
             Command::Show(show) => show.run(&place, output).await,
             Command::Run(run) => run.run(&place, output).await,
             Command::Demo(demo) => demo.run().await,
+            Command::Bench(bench) => bench.run(output).await,
             Command::DemoConductor(conductor) => conductor.run(&place).await,
         }
     }

@@ -9,8 +9,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::Failure;
-use crate::{Job, JobState};
+use super::{
+    Failure,
+    bench::{Row, Target},
+};
+use crate::{Job, JobState, store::etcd::Version};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -115,6 +118,54 @@ pub(super) fn job(format: Format, job: &JobView) -> Result<(), Failure> {
         ["details".to_owned(), details],
     ]);
     line(table.trim_fmt())
+}
+
+/// Prints what is measured, on which etcd: to people alone, for each row tells programs.
+pub(super) fn bench_begins(format: Format, what: impl Display) -> Result<(), Failure> {
+    if format == Format::Json {
+        return Ok(());
+    }
+    line(format_args!(
+        "{what}\n{:36} {:>12} {:>12} {:20} {:>7} {:>8}",
+        "", "board", "other", "which is", "ratio", "target"
+    ))
+}
+
+/// Prints what was measured: a line of a table each, or a JSON object.
+pub(super) fn bench(format: Format, etcd: Version, rows: &[Row]) -> Result<(), Failure> {
+    for row in rows {
+        if format == Format::Json {
+            json(&serde_json::json!({
+                "etcd": etcd.to_string(), "measure": row.measure, "unit": row.unit.as_str(),
+                "board": row.board, "beside": row.beside, "other": row.raw, "ratio": row.ratio(),
+                "target": row.target, "met": row.met(),
+            }))?;
+            continue;
+        }
+        let number = |number: f64, digits| format!("{number:.digits$}");
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let target = match row.target {
+            Target::AtMost(most) => format!("<= {most}"),
+            Target::AtLeast(least) => format!(">= {least}"),
+            Target::None => "-".to_owned(),
+        };
+        let met = match row.met() {
+            Some(true) => "met",
+            Some(false) => "NOT MET",
+            None => "",
+        };
+        line(format_args!(
+            "{:36} {:>8} {:3} {:>8} {:3} {:20} {:>7} {target:>8} {met}",
+            row.measure,
+            number(row.board, 0),
+            row.unit.as_str(),
+            or_none(row.raw.map(|raw| number(raw, 0))),
+            row.unit.as_str(),
+            row.beside,
+            or_none(row.ratio().map(|ratio| number(ratio, 2))),
+        ))?;
+    }
+    Ok(())
 }
 
 /// Prints a line on standard output. Whoever reads it may leave: that is no failure.
