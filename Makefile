@@ -4,6 +4,7 @@
 #   DIR=/path           the folder whose files `make demo` hashes
 #   ETCD=/path          the etcd to use, instead of the distribution's
 #   ETCD_SECOND=/path   the other version for the tests, instead of the one from PyPI
+#   JOBBOARD_BENCH=...  arguments of `jobboard bench` for `make bench`, such as --quick
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -50,7 +51,7 @@ test: ## Run every test, doc test and example, on both versions of etcd
 bench: ## Run the benchmarks, on both versions of etcd
 	@etcds=$$(deploy/tools.sh both); \
 	export JOBBOARD_TEST_ETCDS=$$etcds ETCD=$${etcds%%:*}; \
-	$(CARGO) bench --locked --all-features
+	for bench in crowd board; do $(CARGO) bench --locked --all-features --bench $$bench; done
 
 .PHONY: verify
 verify: fmt-check lint features dependencies licences surface file-size doc ## Check everything that needs no etcd; changes nothing

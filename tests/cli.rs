@@ -199,6 +199,8 @@ fn wrong_command_line_exits_with_2() {
         &["run"],
         &["run", "--concurrency", "0", "--", "true"],
         &["demo", "--files", "1"],
+        &["bench", "--rounds", "0"],
+        &["bench", "--only", "everything"],
     ] {
         let output = jobboard(wrong).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
@@ -447,6 +449,38 @@ fn interrupted_demo_leaves_nothing_behind() {
     // Each conductor has the other end: it closes when the last of them has ended.
     told.read_to_end(&mut Vec::new()).unwrap();
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn bench_tells_each_figure_beside_another_for_people_and_for_programs() {
+    let bench = |format| {
+        let arguments = ["--output", format, "bench", "--quick", "--only", "idle"];
+        let output = jobboard(&arguments).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let rows = bench("json");
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect();
+    let of = |row: &Value, field: &str| row[field].as_f64().unwrap();
+    let measures: Vec<_> = rows
+        .iter()
+        .map(|row| row["measure"].as_str().unwrap())
+        .collect();
+    assert_eq!(measures.len(), 6, "{measures:?}");
+    for row in &rows {
+        let ratio = of(row, "board") / of(row, "other");
+        assert!((ratio - of(row, "ratio")).abs() < 1e-9, "{row}");
+        assert!(of(row, "other") > 0.0, "{row}");
+        let judged = row["target"] != json!("none");
+        assert_eq!(row["met"].is_boolean(), judged, "{row}");
+    }
+    let table = bench("table");
+    for measure in measures {
+        assert!(table.contains(measure), "{measure} in {table}");
+    }
 }
 
 fn small_folder() -> tempfile::TempDir {

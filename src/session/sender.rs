@@ -120,8 +120,10 @@ impl Sender {
                 order = orders.recv(), if self.line.len() < WAITING => match order {
                     Some(order) => {
                         self.queue(order);
-                        // One turn of the runtime for who was woken together with this one.
-                        yield_now().await;
+                        if !self.sent.is_empty() {
+                            // One turn of the runtime for who was woken together with this one.
+                            yield_now().await;
+                        }
                         self.queue_all(&mut orders);
                     }
                     None => life.lose(Loss::Closed),
