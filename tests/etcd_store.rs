@@ -450,20 +450,25 @@ async fn full_etcd_takes_no_write_and_grants_no_lease() {
 }
 
 #[tokio::test]
-async fn refused_transactions_are_invalid() {
+async fn refused_transactions_are_told_by_what_is_wrong_with_them() {
     on_each(&["--max-txn-ops=4"], |etcd| async move {
         let store = Etcd::connect([etcd.endpoint()]).await.unwrap();
         let now = put(&store, "a").await;
         let past = Op::Range(RangeRequest::new(key("a")).at(now));
         let many = (0..5).map(|turn| Op::put(key(&turn.to_string()), "1"));
-        for txn in [
-            Txn::new().then([Op::put(key("b"), "1"), past]),
-            Txn::new().then([Op::put(key("b"), "1"), Op::put(key("b"), "2")]),
-            Txn::new().then(many),
-            Txn::new().then([Op::put(key("b"), vec![b'x'; 3 << 20])]),
+        let twice = [Op::put(key("b"), "1"), Op::put(key("b"), "2")];
+        let large = [Op::put(key("b"), vec![b'x'; 3 << 20])];
+        for (txn, why) in [
+            (
+                Txn::new().then([Op::put(key("b"), "1"), past]),
+                ErrorKind::Invalid,
+            ),
+            (Txn::new().then(twice), ErrorKind::Invalid),
+            (Txn::new().then(many), ErrorKind::TooManyOps),
+            (Txn::new().then(large), ErrorKind::RequestTooLarge),
         ] {
             let error = store.txn(txn).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+            assert_eq!(error.kind(), why, "{error}");
         }
         assert_eq!(store.get(key("b")).await.unwrap(), None);
     })

@@ -7,8 +7,12 @@ use crate::store::{Compare, ErrorKind, Op, RangeRequest, Store, Txn};
 const TOO_LARGE: usize = 3 << 19;
 
 async fn assert_invalid(space: Space<'_>, ops: impl IntoIterator<Item = Op>) {
+    assert_refused(space, ErrorKind::Invalid, ops).await;
+}
+
+async fn assert_refused(space: Space<'_>, why: ErrorKind, ops: impl IntoIterator<Item = Op>) {
     let txn = Txn::new().then(ops);
-    assert_eq!(space.refused(txn).await, ErrorKind::Invalid);
+    assert_eq!(space.refused(txn).await, why);
     let count = RangeRequest::new(space.all()).count_only();
     assert_eq!(space.store.range(count).await.unwrap().count, 0);
 }
@@ -79,7 +83,7 @@ pub async fn key_may_be_deleted_twice(store: &dyn Store, prefix: &str) {
 pub async fn too_many_operations_are_refused(store: &dyn Store, prefix: &str) {
     let space = Space::new(store, prefix);
     let puts = |number: usize| (0..number).map(move |number| Op::put(space.key(number), ""));
-    assert_invalid(space, puts(129)).await;
+    assert_refused(space, ErrorKind::TooManyOps, puts(129)).await;
     let compares = (0..129).map(|_| Compare::absent(space.key("a")));
     let refused = space.refused(Txn::new().when(compares)).await;
     assert_eq!(refused, ErrorKind::TooManyOps);
@@ -100,16 +104,26 @@ pub async fn nested_operations_count_against_the_rest(store: &dyn Store, prefix:
             nested((0..size).map(move |number| Op::put(name(number), "")))
         })
     };
-    assert_invalid(space, group(65, 64)).await;
-    assert_invalid(space, group(64, 65)).await;
+    assert_refused(space, ErrorKind::TooManyOps, group(65, 64)).await;
+    assert_refused(space, ErrorKind::TooManyOps, group(64, 65)).await;
     space.txn(Txn::new().then(group(64, 64))).await;
 }
 
 /// A request larger than the 1.5 MiB that etcd takes is refused, and one of 1 MiB is not.
 pub async fn request_that_is_too_large_is_refused(store: &dyn Store, prefix: &str) {
     let space = Space::new(store, prefix);
-    assert_invalid(space, [Op::put(space.key("a"), vec![b'v'; TOO_LARGE])]).await;
-    assert_invalid(space, [Op::put(space.key("a"), vec![b'v'; 2 * TOO_LARGE])]).await;
+    assert_refused(
+        space,
+        ErrorKind::RequestTooLarge,
+        [Op::put(space.key("a"), vec![b'v'; TOO_LARGE])],
+    )
+    .await;
+    assert_refused(
+        space,
+        ErrorKind::RequestTooLarge,
+        [Op::put(space.key("a"), vec![b'v'; 2 * TOO_LARGE])],
+    )
+    .await;
     let fits = Op::put(space.key("a"), vec![b'v'; 1 << 20]);
     space.txn(Txn::new().then([fits])).await;
 }
