@@ -5,3 +5,7 @@ pub mod keyspace {}
 
 #[doc = include_str!("docs/contract.md")]
 pub mod contract {}
+
+#[doc = include_str!("docs/performance.md")]
+#[doc = include_str!("docs/performance.svg")]
+pub mod performance {}

@@ -40,12 +40,6 @@ impl From<store::Error> for Failure {
     }
 }
 
-impl From<etcd_client::Error> for Failure {
-    fn from(error: etcd_client::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
 impl From<tokio::task::JoinError> for Failure {
     fn from(error: tokio::task::JoinError) -> Self {
         Self(error.to_string())

@@ -155,6 +155,12 @@ impl Raw {
     }
 }
 
+impl From<etcd_client::Error> for Failure {
+    fn from(error: etcd_client::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
 fn key(number: usize, part: &str) -> String {
     format!("{PREFIX}job{number}.{part}")
 }
