@@ -7,9 +7,10 @@ use crate::protocol::{
         Change::{self, Delete, Put},
         DATA, FENCED, FOREIGN, Keys, Lost, NEIGHBOUR, OWNER, PAUSED, RECEIPT, RELEASED, Row, SEEN,
         SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH, UNIQUE, UNIQUE_POSTING, UNREADABLE, check,
-        check_lost, job,
+        check_lost, job, reads,
     },
     time::Timestamp,
+    verb::Receipt,
 };
 
 type Outcome = Result<Revision, TrashUnclaimedRefusal>;
@@ -239,4 +240,31 @@ fn record_names_its_trashing_and_no_other() {
             .iter()
             .all(|(key, _)| !key.as_bytes().starts_with(b"/t/jobs"))
     );
+}
+
+#[test]
+fn posting_that_stands_tells_that_nothing_happened_where_there_is_no_receipt() {
+    use Receipt::{DoesNotName, Gone, Names};
+    let posted = (DATA, UNIQUE_POSTING, SEEN[0]);
+    let another = (DATA, UNIQUE_POSTING, SENT);
+    let ours = (TRASH, OUR_TRASH, SENT);
+    #[rustfmt::skip]
+    let rows = [
+        ("stands, no receipt", &[posted][..], Gone, Settled::DidNotHappen),
+        ("posted anew, no receipt", &[another], Gone, Settled::CannotTell),
+        ("gone, no receipt", &[], Gone, Settled::CannotTell),
+        ("in the trash, no receipt", &[ours], Gone, Settled::Known(Ok(SENT))),
+        ("gone, named", &[], Names, Settled::Known(Ok(FENCED))),
+        ("gone, not named", &[], DoesNotName, Settled::DidNotHappen),
+    ];
+    for (name, there, receipt, settled) in rows {
+        let trash = trash(&Stage::new(SEEN_SO));
+        let reads = reads(&trash, there);
+        let evidence = Evidence {
+            at: FENCED,
+            reads: &reads,
+            receipt,
+        };
+        assert_eq!(trash.settle(&evidence), Ok(settled), "{name}");
+    }
 }
