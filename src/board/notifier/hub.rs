@@ -73,7 +73,10 @@ impl Hub {
 
     /// Hands on what changed of the jobs.
     pub(in crate::board) fn jobs(&self, applied: &Applied<'_>) {
-        self.view.store(applied.revision.get(), Relaxed);
+        let before = self.view.swap(applied.revision.get(), Relaxed);
+        if before == 0 {
+            self.begin_trash(applied.revision);
+        }
         if !applied.changes.is_empty() && self.batches.receiver_count() > 0 {
             self.hand_on(Told::Jobs(applied.changes.to_vec()));
         }
@@ -85,6 +88,16 @@ impl Hub {
         if !trashed.is_empty() {
             self.hand_on(Told::Trash(trashed));
         }
+    }
+
+    /// Has the trash that somebody wanted before there was a view told from the first one on: its own
+    /// first list can come later, or, if the board is closed before it does, in another connection.
+    fn begin_trash(&self, view: Revision) {
+        self.trash.send_modify(|trash| {
+            if trash.wanted {
+                trash.after.get_or_insert(view);
+            }
+        });
     }
 
     /// Has the trash followed from what the board's view shows now.
@@ -172,9 +185,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn trash_is_told_from_its_first_list_where_there_was_no_view() {
+    async fn trash_is_told_from_the_first_list_of_trash_or_board_where_there_was_no_view() {
         let hub = Hub::new();
         hub.want_trash();
         assert_eq!(hub.trash_wanted().await, None);
+        hub.jobs(&applied(5));
+        hub.jobs(&applied(7));
+        assert_eq!(hub.trash_wanted().await, Some(Revision::new(5)));
+
+        let hub = Hub::new();
+        hub.want_trash();
+        hub.trash(Revision::new(6), Vec::new());
+        hub.jobs(&applied(7));
+        assert_eq!(hub.trash_wanted().await, Some(Revision::new(6)));
     }
 }

@@ -12,6 +12,7 @@ mod opening;
 mod push;
 mod raw;
 mod report;
+mod users;
 
 use std::path::PathBuf;
 
@@ -49,12 +50,15 @@ enum Measure {
     Opening,
     /// What keeps claims alive.
     KeepAlive,
+    /// Claims where etcd has users.
+    Users,
 }
 
-const ALL: [Measure; 6] = [
+const ALL: [Measure; 7] = [
     Measure::Idle,
     Measure::Push,
     Measure::KeepAlive,
+    Measure::Users,
     Measure::Opening,
     Measure::Many,
     Measure::Load,
@@ -145,6 +149,7 @@ impl Bench {
                 Measure::Push => push::measure(&plan).await?,
                 Measure::Opening => opening::measure(&plan).await?,
                 Measure::KeepAlive => keepalive::measure(&plan).await?,
+                Measure::Users => users::measure(&plan).await?,
             };
             output::bench(format, version, &rows)?;
         }
