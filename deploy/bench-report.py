@@ -59,7 +59,7 @@ def plot(rows):
     one = LEFT + scale
     yield (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
            f'width="{WIDTH}" font-family="sans-serif" font-size="11">')
-    yield f'<text x="{LEFT}" y="14">whole work of a board, where raw transactions do 1</text>'
+    yield f'<text x="{LEFT}" y="14">how much a board does in the time in which raw transactions do 1</text>'
     shades = {8: "#b9cfe4", 64: "#6c9bc8", 256: "#2b6299"}
     for at, (name, ratio, callers) in enumerate(bars):
         y = 26 + at * (BAR + GAP)
