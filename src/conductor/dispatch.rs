@@ -96,6 +96,8 @@ impl Dispatch {
             return None;
         }
         let others = self.others();
+        // Asked before the jobs are looked at: what falls due in between is seen, or wakes at once.
+        let due = self.conducting.board.next_due();
         // What is picked stays in view until its claim is: to pass over it for each further pick would
         // take a time that grows with the square of the concurrency.
         let mut from = self.conducting.board.jobs().only_unclaimed();
@@ -106,10 +108,7 @@ impl Dispatch {
             match self.picker.pick(jobs, self.seen, &others, Instant::now()) {
                 Pick::Job(job) => self.start(job),
                 Pick::MakeRoom => return None,
-                Pick::Nothing(later) => {
-                    let due = self.conducting.board.next_due();
-                    return later.into_iter().chain(due).min();
-                }
+                Pick::Nothing(later) => return later.into_iter().chain(due).min(),
             }
         }
         None
