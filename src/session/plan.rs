@@ -13,7 +13,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::store::{Compare, Key, KeyRange, Op, RangeEnd, Target, Txn};
+use crate::store::{Compare, Key, KeyRange, Op, RangeEnd, Txn};
 
 /// How often a verb is passed over at most.
 const PASSED_OVER: u8 = 2;
@@ -117,10 +117,10 @@ pub(super) fn plan<'a>(line: impl IntoIterator<Item = Candidate<'a>>, room: Room
 impl Size {
     /// The room that `txn` takes; with a note if it is `noted`.
     pub(super) fn of(txn: &Txn, noted: bool) -> Self {
-        let otherwise = txn.otherwise.len() + usize::from(noted);
+        let note = usize::from(noted);
         Self {
-            ops: txn.compares.len().max(txn.then.len()).max(otherwise),
-            bytes: FRAMING * (1 + usize::from(noted)) + bytes(txn),
+            ops: txn.width().max(txn.otherwise.len() + note),
+            bytes: FRAMING * (1 + note) + txn.bytes(FRAMING),
         }
     }
 }
@@ -150,34 +150,6 @@ impl Contents {
     const fn fits_into(self, room: Room) -> bool {
         self.members <= room.members && self.ops() <= room.ops && self.bytes() <= room.bytes
     }
-}
-
-fn bytes(txn: &Txn) -> usize {
-    let compares = txn.compares.iter().map(|compare| {
-        let value = match &compare.target {
-            Target::Value(value) => value.len(),
-            _ => 0,
-        };
-        FRAMING + value + bytes_of(&compare.range)
-    });
-    let ops = txn.then.iter().chain(&txn.otherwise).map(|op| {
-        FRAMING
-            + match op {
-                Op::Put(put) => put.key.as_bytes().len() + put.value.len(),
-                Op::Delete(range) => bytes_of(range),
-                Op::Range(request) => bytes_of(&request.range),
-                Op::Txn(nested) => bytes(nested),
-            }
-    });
-    compares.chain(ops).sum()
-}
-
-fn bytes_of(range: &KeyRange) -> usize {
-    let end = match range.end() {
-        RangeEnd::Before(end) => end.as_bytes().len(),
-        RangeEnd::Single | RangeEnd::Unbounded => 1,
-    };
-    range.start().as_bytes().len() + end
 }
 
 /// Keys that some transactions are about.
@@ -237,7 +209,7 @@ fn each<'a>(txn: &'a Txn, see: &mut impl FnMut(Touch<'a>) -> bool) -> bool {
     if !txn.compares.iter().map(compared).all(&mut *see) {
         return false;
     }
-    txn.then.iter().chain(&txn.otherwise).all(|op| match op {
+    txn.ops().all(|op| match op {
         Op::Put(put) => see(Touch::Written(Span::Key(&put.key))),
         Op::Delete(range) => see(Touch::Written(range.into())),
         Op::Range(request) => see(Touch::LookedAt((&request.range).into())),

@@ -20,12 +20,17 @@ pub struct Limits {
     pub slow_after_bursts: bool,
 }
 
+impl Limits {
+    /// Those of an etcd that nobody has set otherwise.
+    pub(crate) const OF_ETCD: Self = Self {
+        ops: 128,
+        bytes: 3 << 19,
+        slow_after_bursts: false,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            ops: 128,
-            bytes: 3 << 19,
-            slow_after_bursts: false,
-        }
+        Self::OF_ETCD
     }
 }

@@ -17,6 +17,7 @@ mod lease;
 mod limits;
 mod memory;
 mod page;
+mod size;
 mod txn;
 mod watch;
 

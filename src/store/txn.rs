@@ -168,7 +168,8 @@ impl Txn {
         })
     }
 
-    fn ops(&self) -> impl Iterator<Item = &Op> {
+    /// All operations, of either branch.
+    pub(crate) fn ops(&self) -> impl Iterator<Item = &Op> {
         self.then.iter().chain(&self.otherwise)
     }
 }

@@ -3,13 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::history::bounds;
-use crate::store::{Compare, Error, ErrorKind, Key, KeyRange, Op, Put, Result, Target, Txn};
-
-/// etcd's default for `--max-txn-ops`.
-const MAX_OPS: usize = 128;
-
-/// etcd's default for `--max-request-bytes`, 1.5 MiB.
-const MAX_BYTES: usize = 3 << 19;
+use crate::store::{Error, ErrorKind, Key, KeyRange, Limits, Op, Result, Txn};
 
 /// What an operation or a compare costs beyond its keys and values when it is sent: about as much
 /// as in etcd's encoding, where it depends on the lengths.
@@ -20,17 +14,17 @@ const FRAMING: usize = 16;
 /// etcd finds a put and a delete of one key in two nested transactions in one order only. Here it
 /// is refused in both: whoever relied on the order would rely on a gap.
 pub(super) fn check(txn: &Txn) -> Result<()> {
-    check_budget(txn, MAX_OPS)?;
+    check_budget(txn, Limits::OF_ETCD.ops)?;
     if txn.writes() && txn.reads_the_past() {
         return Err(Error::invalid(
             "a transaction that writes can not read at a past revision",
         ));
     }
-    let size = size_of(txn);
-    if size > MAX_BYTES {
+    let (size, most) = (txn.bytes(FRAMING), Limits::OF_ETCD.bytes);
+    if size > most {
         return Err(Error::new(
             ErrorKind::RequestTooLarge,
-            format!("a request of {size} bytes is larger than {MAX_BYTES}"),
+            format!("a request of {size} bytes is larger than {most}"),
         ));
     }
     Writes::of(&txn.then)?;
@@ -40,56 +34,20 @@ pub(super) fn check(txn: &Txn) -> Result<()> {
 
 /// A level costs the longest of its three lists, and leaves the rest to each transaction in it.
 fn check_budget(txn: &Txn, budget: usize) -> Result<()> {
-    let cost = txn
-        .compares
-        .len()
-        .max(txn.then.len())
-        .max(txn.otherwise.len());
+    let cost = txn.width();
     let Some(rest) = budget.checked_sub(cost) else {
+        let most = Limits::OF_ETCD.ops;
         return Err(Error::new(
             ErrorKind::TooManyOps,
             format!(
-                "too many operations in a transaction: {cost} where {budget} are left of {MAX_OPS}"
+                "too many operations in a transaction: {cost} where {budget} are left of {most}"
             ),
         ));
     };
-    ops(txn).try_for_each(|op| match op {
+    txn.ops().try_for_each(|op| match op {
         Op::Txn(nested) => check_budget(nested, rest),
         Op::Put(_) | Op::Delete(_) | Op::Range(_) => Ok(()),
     })
-}
-
-fn size_of(txn: &Txn) -> usize {
-    let compares = txn.compares.iter().map(|Compare { range, target, .. }| {
-        let value = match target {
-            Target::Value(value) => value.len(),
-            _ => 0,
-        };
-        FRAMING + size_of_range(range) + value
-    });
-    let ops = ops(txn).map(|op| {
-        FRAMING
-            + match op {
-                Op::Put(Put { key, value, .. }) => key.as_bytes().len() + value.len(),
-                Op::Delete(range) => size_of_range(range),
-                Op::Range(request) => size_of_range(&request.range),
-                Op::Txn(nested) => size_of(nested),
-            }
-    });
-    compares.chain(ops).sum()
-}
-
-fn size_of_range(range: &KeyRange) -> usize {
-    let (start, end) = (range.start(), range.end());
-    let end = match end {
-        crate::store::RangeEnd::Before(end) => end.as_bytes().len(),
-        _ => 1,
-    };
-    start.as_bytes().len() + end
-}
-
-fn ops(txn: &Txn) -> impl Iterator<Item = &Op> {
-    txn.then.iter().chain(&txn.otherwise)
 }
 
 /// What some operations could write together.
@@ -161,7 +119,7 @@ impl<'a> Writes<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{ErrorKind, RangeRequest, Revision};
+    use crate::store::{Compare, ErrorKind, RangeRequest, Revision};
 
     fn key(text: &str) -> Key {
         Key::new(text.to_owned()).unwrap()
@@ -243,14 +201,14 @@ mod tests {
 
     #[test]
     fn request_over_the_limit_is_refused() {
-        assert_allowed(&Txn::new().then([Op::put(key("a"), vec![0; MAX_BYTES - 100])]));
+        assert_allowed(&Txn::new().then([Op::put(key("a"), vec![0; Limits::OF_ETCD.bytes - 100])]));
         assert_refused_as(
             ErrorKind::RequestTooLarge,
-            &Txn::new().then([Op::put(key("a"), vec![0; MAX_BYTES])]),
+            &Txn::new().then([Op::put(key("a"), vec![0; Limits::OF_ETCD.bytes])]),
         );
         assert_refused_as(
             ErrorKind::RequestTooLarge,
-            &Txn::new().when([Compare::value(key("a"), vec![0; MAX_BYTES])]),
+            &Txn::new().when([Compare::value(key("a"), vec![0; Limits::OF_ETCD.bytes])]),
         );
     }
 
