@@ -16,7 +16,7 @@ use super::{
     envelope::{Guard, Member, Opened, ReceiptSlot, Seal},
     holding::Hold,
     keys::{JobId, Keyspace},
-    verb::{Evidence, Settled, Verb},
+    verb::{Evidence, Receipt, Settled, Verb},
 };
 use crate::store::{
     self, Compare, Header, Key, KeyRange, KeyValue, LeaseId, Memory, Op, RangeRequest,
@@ -203,6 +203,31 @@ pub(super) fn check_lost<V: Verb<Outcome: Debug + PartialEq>>(
                 assert_eq!(&stage.settle(&verb), settled, "{name}");
             }
         }
+    }
+}
+
+/// What is found of a verb whose answer was lost: the keys that are there, each put once, what the
+/// receipt says, and what settling makes of both.
+pub(super) type Found<'a, O> = (
+    &'static str,
+    &'a [(&'static str, &'static [u8], Revision)],
+    Receipt,
+    Settled<O>,
+);
+
+/// Settles `verb` by what each row finds.
+#[track_caller]
+pub(super) fn check_found<'a, V: Verb<Outcome: Debug + PartialEq>>(
+    verb: &V,
+    rows: impl IntoIterator<Item = Found<'a, V::Outcome>>,
+) {
+    for (name, there, receipt, settled) in rows {
+        let evidence = Evidence {
+            at: FENCED,
+            reads: &reads(verb, there),
+            receipt,
+        };
+        assert_eq!(verb.settle(&evidence), Ok(settled), "{name}");
     }
 }
 

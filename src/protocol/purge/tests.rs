@@ -5,7 +5,7 @@ use crate::{
             ANY,
             Change::{self, Delete, Put},
             DATA, FENCED, Keys, Lost, PAUSED, POSTING, RECEIPT, Row, SEEN, SENT, SINCE, Stage,
-            TRASH, check, check_lost, reads,
+            TRASH, check, check_found, check_lost,
         },
         verb::Receipt,
     },
@@ -128,14 +128,5 @@ fn record_that_stands_tells_that_nothing_happened_where_there_is_no_receipt() {
         ("gone, not named", &[], DoesNotName, Settled::DidNotHappen),
         ("as read, not named", &as_read, DoesNotName, Settled::DidNotHappen),
     ];
-    for (name, there, receipt, settled) in rows {
-        let purge = one(&Stage::new(IN_TRASH));
-        let reads = reads(&purge, there);
-        let evidence = Evidence {
-            at: FENCED,
-            reads: &reads,
-            receipt,
-        };
-        assert_eq!(purge.settle(&evidence), Ok(settled), "{name}");
-    }
+    check_found(&one(&Stage::new(IN_TRASH)), rows);
 }

@@ -5,7 +5,7 @@ use crate::protocol::{
         Change::{self, Delete, Put},
         DATA, FENCED, FOREIGN, Keys, LAST_MODIFIED, Lost, NEIGHBOUR, OWNER, PAUSED, POSTING,
         RECEIPT, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH, UNREADABLE, check,
-        check_lost, reads,
+        check_found, check_lost,
     },
     verb::Receipt,
 };
@@ -251,14 +251,5 @@ fn key_that_stands_tells_that_nothing_happened_where_there_is_no_receipt() {
         ("anew, named", anew, Names, done()),
         ("gone, not named", &[], DoesNotName, NEVER),
     ];
-    for (name, there, receipt, settled) in rows {
-        let quarantine = broken(&Stage::new(BROKEN));
-        let reads = reads(&quarantine, there);
-        let evidence = Evidence {
-            at: FENCED,
-            reads: &reads,
-            receipt,
-        };
-        assert_eq!(quarantine.settle(&evidence), Ok(settled), "{name}");
-    }
+    check_found(&broken(&Stage::new(BROKEN)), rows);
 }

@@ -5,7 +5,7 @@ use crate::protocol::{
         Change::{self, Delete, Put},
         DATA, FENCED, FOREIGN, Keys, LAST_MODIFIED, LATER, Lost, NEIGHBOUR, OWNER, PAUSED, POSTING,
         RECEIPT, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH, UNIQUE, UNIQUE_POSTING,
-        UNREADABLE, check, check_lost, job, reads,
+        UNREADABLE, check, check_found, check_lost, job,
     },
     verb::Receipt,
 };
@@ -266,14 +266,5 @@ fn record_that_stands_tells_that_nothing_happened_where_there_is_no_receipt() {
         ("gone, named", &[], Names, done()),
         ("gone, not named", &[], DoesNotName, NEVER),
     ];
-    for (name, there, receipt, settled) in rows {
-        let restore = restore(&Stage::new(IN_TRASH));
-        let reads = reads(&restore, there);
-        let evidence = Evidence {
-            at: FENCED,
-            reads: &reads,
-            receipt,
-        };
-        assert_eq!(restore.settle(&evidence), Ok(settled), "{name}");
-    }
+    check_found(&restore(&Stage::new(IN_TRASH)), rows);
 }

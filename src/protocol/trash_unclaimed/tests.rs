@@ -7,7 +7,7 @@ use crate::protocol::{
         Change::{self, Delete, Put},
         DATA, FENCED, FOREIGN, Keys, Lost, NEIGHBOUR, OWNER, PAUSED, RECEIPT, RELEASED, Row, SEEN,
         SENT, SINCE, STATE, Stage, TASKFLOWS, TRASH, UNIQUE, UNIQUE_POSTING, UNREADABLE, check,
-        check_lost, job, reads,
+        check_found, check_lost, job,
     },
     time::Timestamp,
     verb::Receipt,
@@ -257,14 +257,5 @@ fn posting_that_stands_tells_that_nothing_happened_where_there_is_no_receipt() {
         ("gone, named", &[], Names, Settled::Known(Ok(FENCED))),
         ("gone, not named", &[], DoesNotName, Settled::DidNotHappen),
     ];
-    for (name, there, receipt, settled) in rows {
-        let trash = trash(&Stage::new(SEEN_SO));
-        let reads = reads(&trash, there);
-        let evidence = Evidence {
-            at: FENCED,
-            reads: &reads,
-            receipt,
-        };
-        assert_eq!(trash.settle(&evidence), Ok(settled), "{name}");
-    }
+    check_found(&trash(&Stage::new(SEEN_SO)), rows);
 }
