@@ -237,15 +237,13 @@ impl Seal {
         &self,
         response: TxnResponse,
     ) -> Result<Opened<Vec<TxnResponse>>, Malformed> {
-        if !response.succeeded {
+        let ours = if response.succeeded {
+            usize::from(self.receipt)
+        } else {
             let guard = guard_in(&response)?;
             if guard != self.under {
                 return Ok(opened_by(guard));
             }
-        }
-        let ours = if response.succeeded {
-            usize::from(self.receipt)
-        } else {
             1
         };
         if self.members == 1 {

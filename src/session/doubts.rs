@@ -58,13 +58,9 @@ pub(super) enum Found {
     Gone,
     /// The store does not do so much at once: fewer are to be asked about.
     TooMany,
-    /// No answer came, or none that can be understood.
-    Nothing(Trouble),
-}
-
-/// Why a question got no answer.
-pub(super) enum Trouble {
-    Store(store::Error),
+    /// No answer came.
+    Nothing(store::Error),
+    /// The answer can not be understood.
     Malformed(Malformed),
 }
 
@@ -137,7 +133,7 @@ impl Doubts {
                     self.at_once_at_most = self.at_once;
                     return Found::TooMany;
                 }
-                return Found::Nothing(Trouble::Store(error));
+                return Found::Nothing(error);
             }
         };
         self.at_once = self.at_once_at_most;
@@ -150,7 +146,7 @@ impl Doubts {
             }
             Ok(Opened::Fenced(guard)) => Found::Guard(guard, Vec::new()),
             Ok(Opened::Gone) => Found::Gone,
-            Err(malformed) => Found::Nothing(Trouble::Malformed(malformed)),
+            Err(malformed) => Found::Malformed(malformed),
         }
     }
 

@@ -98,8 +98,9 @@ impl Order {
         Self { member, txn, size }
     }
 
-    pub(super) fn into_member(self) -> Box<dyn Member> {
-        self.member
+    /// Ends it: it was never sent.
+    pub(super) fn fail(self, error: WriteError) {
+        self.member.fail(error);
     }
 }
 
@@ -143,7 +144,7 @@ impl Line {
                 if order.member.send() {
                     load.add(place, order);
                 } else {
-                    order.member.fail(WriteError::Unreached(trouble.to_owned()));
+                    order.fail(WriteError::Unreached(trouble.to_owned()));
                 }
             }
             if !load.members.is_empty() {

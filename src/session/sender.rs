@@ -22,7 +22,7 @@ use tokio::{sync::mpsc, task::yield_now, time::Instant};
 use super::{
     Parts,
     backoff::Backoff,
-    doubts::{Asked, Doubt, Doubts, Found, Trouble},
+    doubts::{Asked, Doubt, Doubts, Found},
     keeper::{Life, Loss},
     line::{Grouping, Line, Load, Order},
     member::{Member, Verdict, WriteError},
@@ -330,8 +330,8 @@ impl Sender {
             Found::Gone => life.lose(Loss::GuardGone),
             // Which sends nothing but the next question.
             Found::TooMany => {}
-            Found::Nothing(Trouble::Store(error)) => self.unsettled(&error, life),
-            Found::Nothing(Trouble::Malformed(malformed)) => {
+            Found::Nothing(error) => self.unsettled(&error, life),
+            Found::Malformed(malformed) => {
                 tracing::error!(error = %malformed, "ending the session");
                 life.lose(Loss::GuardGone);
             }

@@ -77,10 +77,10 @@ impl Writer {
         let order = Order::new(member(verb, call.0.clone(), then));
         match timeout_at(deadline, self.orders.reserve()).await {
             Ok(Ok(place)) => place.send(order),
-            Ok(Err(_over)) => order.into_member().fail(WriteError::NotSent),
+            Ok(Err(_over)) => order.fail(WriteError::NotSent),
             Err(_late) => {
                 let why = "too much is waiting".to_owned();
-                order.into_member().fail(WriteError::Unreached(why));
+                order.fail(WriteError::Unreached(why));
             }
         }
         if let Ok(outcome) = timeout_at(deadline, &mut told).await {
