@@ -6,6 +6,9 @@
     reason = "what a test did not expect fails it"
 )]
 
+#[path = "support/grouping.rs"]
+mod grouping;
+
 use std::{
     collections::BTreeSet,
     sync::{
@@ -18,8 +21,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::join_all, stream};
 use jobboard::{
-    Claim, Ended, Entity, ErrorKind, Job, JobBoard, JobBoardBuilder, JobState, LogBook, NewJob,
-    Retry,
+    Claim, Ended, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob, Retry,
     store::{
         self, KeepAlive, Key, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Revision, Store,
         StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
@@ -28,10 +30,7 @@ use jobboard::{
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-tokio::task_local! {
-    /// Whether the boards of the story send verbs together that wait together.
-    static GROUP_COMMIT: bool;
-}
+use self::grouping::{GROUP_COMMIT, builder};
 
 /// Tells each story with verbs that go together and with verbs that go alone, on paused time.
 macro_rules! in_both_ways {
@@ -83,11 +82,6 @@ in_both_ways! {
     owner_learns_at_once_that_its_job_is_lost_while_it_waits_for_a_lease
     last_result_on_a_lease_is_kept_for_its_retention_too
     job_whose_state_moved_since_it_was_seen_is_trashed_all_the_same
-}
-
-/// Sets up a board of a story.
-fn builder(name: &str) -> JobBoardBuilder {
-    JobBoard::builder(name).group_commit(GROUP_COMMIT.get())
 }
 
 /// What becomes of transactions, reads and watches.

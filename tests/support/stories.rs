@@ -1,13 +1,12 @@
 //! Stories of what a user does with a board, told on each store, with verbs sent together and alone.
 
+mod grouping;
+
 use std::sync::Arc;
 
-use jobboard::{JobBoard, JobBoardBuilder, store::Store};
+use jobboard::{JobBoard, store::Store};
 
-tokio::task_local! {
-    /// Whether the boards of the story send verbs together that wait together.
-    pub(crate) static GROUP_COMMIT: bool;
-}
+pub(crate) use self::grouping::{GROUP_COMMIT, builder};
 
 /// Tells each story on the store in memory, and on each version of etcd; with group commit and
 /// without.
@@ -51,12 +50,6 @@ macro_rules! stories {
     };
 }
 pub(crate) use stories;
-
-/// Sets up a board of a story.
-pub(crate) fn builder(name: &str) -> JobBoardBuilder {
-    let group_commit = GROUP_COMMIT.try_get().unwrap_or(true);
-    JobBoard::builder(name).group_commit(group_commit)
-}
 
 /// Connects to the board of the stories.
 pub(crate) async fn board(store: &Arc<dyn Store>) -> JobBoard {
