@@ -1,13 +1,8 @@
-//! What does a crowd of conductors waste, is the work shared out fairly, and how long does a job wait
-//! for one that is idle?
+//! What does a crowd of conductors waste, and is the work shared out fairly?
 //!
 //! 32 conductors in four processes, on one board: first with a backlog of 10,000 jobs that take no
 //! time, then idle, with 500 jobs posted one by one. A claim is wasted if somebody else came first.
-//! Then a single one that is idle: from before a job is posted until its handler runs, beside the
-//! time from before a put of the raw etcd client until another client's watch tells of it, and until
-//! that client's claim by hand is answered, in turn on the same server. To claim is a second write, so
-//! that the first of these can hardly be less than doubled. Medians; the ratio is what counts, for
-//! machines are shared and noisy.
+//! How long a job waits for a conductor that is idle is told by `jobboard bench`.
 //!
 //! `make bench` runs it on both versions of etcd.
 #![allow(
@@ -29,7 +24,6 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{Client, Compare, CompareOp, Txn, TxnOp, WatchOptions};
 use futures::{StreamExt, future::join_all};
 use jobboard::{
     Conductor, Context, Ended, Handler, HandlerError, JobBoard, NewJob, Outcome, Step,
@@ -40,7 +34,6 @@ use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, stdin},
     process::{Child, ChildStdin, ChildStdout, Command},
-    sync::mpsc,
     time::{Instant, sleep},
 };
 
@@ -56,12 +49,6 @@ const BACKLOG: usize = 10_000;
 
 /// How many are posted one by one.
 const SINGLES: usize = 500;
-
-/// How often the start of a job is measured.
-const STARTS: usize = 1_000;
-
-/// Not counted, before.
-const WARM_UP: usize = 100;
 
 /// Tells a process of the crowd where etcd is.
 const ENDPOINT: &str = "JOBBOARD_CROWD_ENDPOINT";
@@ -89,7 +76,6 @@ async fn measure(binary: PathBuf) {
     // Etcd before 3.4.24 stays slow after a burst of writes: another server.
     let idle = etcd().await;
     singles(&idle).await;
-    starts(&idle).await;
 }
 
 fn print(what: &str, measured: impl std::fmt::Display, aim: &str) {
@@ -308,104 +294,5 @@ impl Handler for Counting {
         let number = context.job().id().to_string().parse()?;
         self.jobs.lock().unwrap().push(number);
         Ok(Outcome::Consume)
-    }
-}
-
-/// Tells when a job began.
-struct Telling(mpsc::Sender<Instant>);
-
-impl Handler for Telling {
-    async fn handle(&self, _: Context) -> Result<Outcome, HandlerError> {
-        self.0.send(Instant::now()).await?;
-        Ok(Outcome::Consume)
-    }
-}
-
-async fn starts(etcd: &LocalEtcd) {
-    let (poster, worker) = (board(etcd.endpoint()).await, board(etcd.endpoint()).await);
-    let (begun, mut begins) = mpsc::channel(1);
-    let conductor = Conductor::builder(&worker, "idle")
-        .handler(Telling(begun))
-        .unwrap();
-    let run = conductor.clone();
-    let running = tokio::spawn(async move { run.run().await });
-    let mut raw = Raw::connect(etcd).await;
-    let (mut seen, mut claimed, mut started) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..WARM_UP + STARTS {
-        let by_hand = raw.job(round).await;
-        let start = Instant::now();
-        let job = poster.post(new_job()).await.unwrap();
-        let began = begins.recv().await.unwrap() - start;
-        assert_eq!(job.wait(None).await.unwrap(), Ended::Consumed(None));
-        if round >= WARM_UP {
-            seen.push(by_hand.0);
-            claimed.push(by_hand.1);
-            started.push(began);
-        }
-    }
-    conductor.stop();
-    running.await.unwrap().unwrap();
-    poster.close().await;
-    worker.close().await;
-
-    let median = |mut times: Vec<Duration>| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    };
-    let (seen, claimed, started) = (median(seen), median(claimed), median(started));
-    let ratio = |raw: Duration| format!("{:.2}", started.as_secs_f64() / raw.as_secs_f64());
-    print("raw: from put to watch", format!("{seen:.1?}"), "");
-    print("raw: from put to claim", format!("{claimed:.1?}"), "");
-    print("idle: from post to handler", format!("{started:.1?}"), "");
-    print("idle: to raw watch", ratio(seen), "< 2.00");
-    print("idle: to raw claim", ratio(claimed), "");
-}
-
-/// A put, and a watch and a claim by hand, each side on a connection of its own.
-struct Raw {
-    client: Client,
-    told: mpsc::Receiver<(Instant, Instant)>,
-}
-
-impl Raw {
-    async fn connect(etcd: &LocalEtcd) -> Self {
-        let client = Client::connect([etcd.endpoint()], None).await.unwrap();
-        let mut claimer = Client::connect([etcd.endpoint()], None).await.unwrap();
-        let range = WatchOptions::new().with_prefix();
-        let mut watch = claimer.watch("/raw/", Some(range)).await.unwrap();
-        let (tell, told) = mpsc::channel(1);
-        tokio::spawn(async move {
-            while let Ok(Some(response)) = watch.message().await {
-                let seen = Instant::now();
-                for event in response.events() {
-                    let key = [b"/held", event.kv().unwrap().key()].concat();
-                    let free = Compare::create_revision(key.clone(), CompareOp::Equal, 0);
-                    let owner = json!({"owner": "bench", "lease_id": 7}).to_string();
-                    let claim = Txn::new()
-                        .when([free])
-                        .and_then([TxnOp::put(key, owner, None)]);
-                    assert!(claimer.txn(claim).await.unwrap().succeeded());
-                    if tell.send((seen, Instant::now())).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-        Self { client, told }
-    }
-
-    /// How long it takes from before a put until the watch tells of it, and until it is claimed.
-    async fn job(&mut self, round: usize) -> (Duration, Duration) {
-        let record = json!({
-            "uuid": "00000000-0000-4000-8000-000000000000", "name": "thumbnail",
-            "priority": "NORMAL", "created_on": "2026-01-31T12:00:00.000000",
-            "details": {"file": "a/picture/of/some/length.png", "size": 128},
-            "sequence": round, "jobboard": {"v": 1},
-        });
-        let (key, record) = (format!("/raw/{round}"), record.to_string());
-        let start = Instant::now();
-        self.client.put(key, record, None).await.unwrap();
-        let (seen, claimed) = self.told.recv().await.unwrap();
-        (seen - start, claimed - start)
     }
 }

@@ -1,11 +1,9 @@
 //! One verb on an idle board, beside one raw transaction of its shape.
 
-use tokio::time::Instant;
-
 use super::{
     Failure, Plan,
     raw::Raw,
-    report::{Row, Target, Unit, median, micros, quantile},
+    report::{Row, Target, Unit, median, quantile, timed},
 };
 
 /// Not counted, before.
@@ -23,32 +21,26 @@ struct Times {
 pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let etcd = plan.start().await?;
     let mut raw = Raw::connect(&etcd.endpoint()).await?;
-    let board = super::board(&etcd.endpoint(), true).await?;
+    let board = super::board(&etcd.endpoint()).await?;
     let (mut by_hand, mut by_board) = (Times::default(), Times::default());
     for number in 0..WARM_UP + plan.few(5_000) {
         if number == WARM_UP {
             (by_hand, by_board) = (Times::default(), Times::default());
         }
-        let start = Instant::now();
-        let posted = raw.alone(Raw::post(number)).await?;
-        by_hand.post.push(micros(start.elapsed()));
+        let (took, posted) = timed(raw.alone(Raw::post(number))).await?;
+        by_hand.post.push(took);
         let claim = raw.claim(number, posted);
-        let start = Instant::now();
-        let token = raw.alone(claim).await?;
-        by_hand.claim.push(micros(start.elapsed()));
-        let start = Instant::now();
-        raw.alone(Raw::consume(number, token)).await?;
-        by_hand.consume.push(micros(start.elapsed()));
+        let (took, token) = timed(raw.alone(claim)).await?;
+        by_hand.claim.push(took);
+        let (took, _) = timed(raw.alone(Raw::consume(number, token))).await?;
+        by_hand.consume.push(took);
 
-        let start = Instant::now();
-        let job = board.post(super::new_job()).await?;
-        by_board.post.push(micros(start.elapsed()));
-        let start = Instant::now();
-        let claim = board.claim(&job, "bench").await?;
-        by_board.claim.push(micros(start.elapsed()));
-        let start = Instant::now();
-        claim.consume().await?;
-        by_board.consume.push(micros(start.elapsed()));
+        let (took, job) = timed(board.post(super::new_job())).await?;
+        by_board.post.push(took);
+        let (took, claim) = timed(board.claim(&job, "bench")).await?;
+        by_board.claim.push(took);
+        let (took, _) = timed(claim.consume()).await?;
+        by_board.consume.push(took);
     }
     board.close().await;
     let rows = [

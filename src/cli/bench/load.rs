@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     Failure, Plan,
-    raw::{Parts, Raw},
+    raw::{Parts, Raw, not_as_it_was, revision_of},
     report::{Row, Target, Unit, median},
 };
 use crate::{Claim, Job, JobBoard};
@@ -139,7 +139,8 @@ pub(super) async fn measure(
             rates
         }
         Way::Board | Way::BoardAlone => {
-            let board = super::board(&endpoint, way == Way::Board).await?;
+            let board = super::builder(&endpoint).await?;
+            let board = board.group_commit(way == Way::Board).connect().await?;
             let rates = run(board.clone(), callers, jobs).await;
             board.close().await;
             rates
@@ -322,7 +323,7 @@ async fn gather(raw: Arc<Raw>, guard: i64, mut orders: mpsc::Receiver<Order>) {
     let mut under_way = FuturesUnordered::new();
     let (mut sent, mut waiting) = (0, Vec::new());
     loop {
-        if !waiting.is_empty() && under_way.len() < UNDER_WAY {
+        while !waiting.is_empty() && under_way.len() < UNDER_WAY {
             let members = waiting.len().min(MEMBERS);
             let (parts, tellers): (Vec<_>, Vec<_>) = waiting.drain(..members).unzip();
             sent += 1;
@@ -360,14 +361,16 @@ async fn tell(
             return;
         }
     };
-    let revision = answer
-        .header()
-        .map_or(0, etcd_client::ResponseHeader::revision);
+    let revision = revision_of(answer.header());
     let members = answer.op_responses().into_iter().skip(1);
     for (teller, member) in tellers.into_iter().zip(members) {
         let held = matches!(member, TxnOpResponse::Txn(member) if member.succeeded());
-        let refused = || Failure::new("a job by hand is not as it was");
-        _ = teller.send(if held { Ok(revision) } else { Err(refused()) });
+        let told = if held {
+            Ok(revision)
+        } else {
+            Err(not_as_it_was())
+        };
+        _ = teller.send(told);
     }
 }
 

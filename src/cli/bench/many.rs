@@ -1,10 +1,8 @@
 //! The calls for many jobs, beside raw transactions of one verb each, 64 at a time.
 
-use tokio::time::Instant;
-
 use super::{
     Failure, Plan, load,
-    report::{Row, Target, Unit, median},
+    report::{Row, Target, Unit, median, timed},
 };
 
 const POSTS: u32 = 10_000;
@@ -17,16 +15,12 @@ pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>, Failure> {
         let jobs = plan.few(4_000);
         raw.push(load::measure(plan, load::Way::Raw, RAW_CALLERS, jobs).await?);
         let etcd = plan.start().await?;
-        let board = super::board(&etcd.endpoint(), true).await?;
-        let start = Instant::now();
-        let posted = board.post_many((0..POSTS).map(|_| super::new_job())).await;
-        posts.push(f64::from(POSTS) / start.elapsed().as_secs_f64());
-        let posted: Vec<_> = posted.into_iter().collect::<Result<_, _>>()?;
-        let start = Instant::now();
-        let thousand = posted.into_iter().take(CLAIMS as usize);
-        let held = board.claim_many(thousand, "bench").await;
-        claims.push(f64::from(CLAIMS) / start.elapsed().as_secs_f64());
-        let held: Vec<_> = held.into_iter().collect::<Result<_, _>>()?;
+        let board = super::board(&etcd.endpoint()).await?;
+        let (took, mut posted) = timed(super::post_many(&board, POSTS)).await?;
+        posts.push(f64::from(POSTS) / took * 1e6);
+        posted.truncate(CLAIMS as usize);
+        let (took, held) = timed(super::claim_many(&board, posted)).await?;
+        claims.push(f64::from(CLAIMS) / took * 1e6);
         drop(held);
         board.close().await;
     }

@@ -24,7 +24,7 @@ use super::{
     output::{self, Format},
 };
 use crate::{
-    JobBoard, NewJob,
+    Claim, Job, JobBoard, JobBoardBuilder, NewJob,
     local_etcd::LocalEtcd,
     store::{Etcd, Store},
 };
@@ -165,10 +165,22 @@ fn new_job() -> NewJob {
     NewJob::new("thumbnail").details(details())
 }
 
-async fn board(endpoint: &str, group_commit: bool) -> Result<JobBoard, Failure> {
+/// Sets up the board that is measured, on a connection of its own.
+async fn builder(endpoint: &str) -> Result<JobBoardBuilder, Failure> {
     let store = Etcd::connect([endpoint]).await?;
-    let board = JobBoard::builder(BOARD)
-        .store(store)
-        .group_commit(group_commit);
-    Ok(board.connect().await?)
+    Ok(JobBoard::builder(BOARD).store(store))
+}
+
+async fn board(endpoint: &str) -> Result<JobBoard, Failure> {
+    Ok(builder(endpoint).await?.connect().await?)
+}
+
+async fn post_many(board: &JobBoard, jobs: u32) -> Result<Vec<Job>, Failure> {
+    let posted = board.post_many((0..jobs).map(|_| new_job())).await;
+    Ok(posted.into_iter().collect::<Result<_, _>>()?)
+}
+
+async fn claim_many(board: &JobBoard, jobs: Vec<Job>) -> Result<Vec<Claim>, Failure> {
+    let claimed = board.claim_many(jobs, "bench").await;
+    Ok(claimed.into_iter().collect::<Result<_, _>>()?)
 }

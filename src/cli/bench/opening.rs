@@ -5,11 +5,9 @@ use tokio::time::Instant;
 
 use super::{
     Failure, Plan,
-    raw::Raw,
-    report::{Row, Target, Unit, median, micros},
+    raw::{Raw, revision_of},
+    report::{Row, Target, Unit, median, timed},
 };
-use crate::{JobBoard, store::Etcd};
-
 /// How many keys a board reads at once; the raw read does the same.
 const PAGE: i64 = 500;
 
@@ -24,24 +22,21 @@ pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>, Failure> {
 }
 
 async fn measure_with(plan: &Plan, jobs: u32) -> Result<Vec<Row>, Failure> {
-    let etcd = plan.start().await?;
-    let poster = super::board(&etcd.endpoint(), true).await?;
-    for posted in poster.post_many((0..jobs).map(|_| super::new_job())).await {
-        posted?;
-    }
+    let mut etcd = plan.start().await?;
+    let poster = super::board(&etcd.endpoint()).await?;
+    super::post_many(&poster, jobs).await?;
     poster.close().await;
+    // Some versions stay slow after such a burst, and some lose what they answered when they are killed.
+    etcd.stop().await?;
+    etcd.restart().await?;
     let raw = Raw::connect(&etcd.endpoint()).await?;
     let (mut read, mut opened, mut iterated) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
-        let start = Instant::now();
-        read_all(&raw).await?;
-        read.push(micros(start.elapsed()));
+        read.push(timed(read_all(&raw)).await?.0);
         // What is compared is the list, not how a connection is made.
-        let store = Etcd::connect([etcd.endpoint()]).await?;
-        let board = JobBoard::builder(super::BOARD).store(store).read_only(true);
-        let start = Instant::now();
-        let board = board.connect().await?;
-        opened.push(micros(start.elapsed()));
+        let board = super::builder(&etcd.endpoint()).await?.read_only(true);
+        let (took, board) = timed(board.connect()).await?;
+        opened.push(took);
         let start = Instant::now();
         let last = board.jobs().map(|job| job.id()).max();
         iterated.push(f64::from(jobs) / start.elapsed().as_secs_f64());
@@ -86,9 +81,7 @@ async fn read_all(raw: &Raw) -> Result<(), Failure> {
             .with_limit(PAGE)
             .with_revision(revision);
         let page = kv.get(from, Some(page)).await?;
-        revision = page
-            .header()
-            .map_or(0, etcd_client::ResponseHeader::revision);
+        revision = revision_of(page.header());
         match page.kvs().last() {
             Some(last) if page.more() => from = [last.key(), &[0]].concat(),
             _ => return Ok(()),

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use etcd_client::{
-    Client, Compare, CompareOp, DeleteOptions, KvClient, PutOptions, Txn, TxnOp, WatchOptions,
-    WatchStream,
+    Client, Compare, CompareOp, DeleteOptions, KvClient, PutOptions, ResponseHeader, Txn, TxnOp,
+    WatchOptions, WatchStream,
 };
 use serde_json::json;
 
@@ -57,17 +57,12 @@ impl Raw {
 
     /// Does a verb in a transaction of its own; gives its revision.
     pub(super) async fn alone(&mut self, parts: Parts) -> Result<i64, Failure> {
-        let txn = Txn::new()
-            .when(parts.when)
-            .and_then(parts.then)
-            .or_else(parts.otherwise);
-        let answer = self.kv.txn(txn).await?;
-        if !answer.succeeded() {
-            return Err(Failure::new("a job by hand is not as it was"));
+        let answer = self.kv.txn(parts.into()).await?;
+        if answer.succeeded() {
+            Ok(revision_of(answer.header()))
+        } else {
+            Err(not_as_it_was())
         }
-        Ok(answer
-            .header()
-            .map_or(0, etcd_client::ResponseHeader::revision))
     }
 
     pub(super) fn post(number: usize) -> Parts {
@@ -130,9 +125,7 @@ impl Raw {
     pub(super) async fn guard(&mut self) -> Result<i64, Failure> {
         let leased = PutOptions::new().with_lease(self.lease);
         let put = self.kv.put(guard_key(), "{}", Some(leased)).await?;
-        Ok(put
-            .header()
-            .map_or(0, etcd_client::ResponseHeader::revision))
+        Ok(revision_of(put.header()))
     }
 
     /// Puts verbs into one transaction, under a guard and with a receipt.
@@ -140,19 +133,31 @@ impl Raw {
         let leased = PutOptions::new().with_lease(self.lease);
         let key = format!("{}.{}", guard_key(), receipt % 2);
         let receipt = TxnOp::put(key, receipt.to_string(), Some(leased));
-        let members = members.into_iter().map(|parts| {
-            TxnOp::txn(
-                Txn::new()
-                    .when(parts.when)
-                    .and_then(parts.then)
-                    .or_else(parts.otherwise),
-            )
-        });
+        let members = members.into_iter().map(|parts| TxnOp::txn(parts.into()));
         Txn::new()
             .when([Compare::mod_revision(guard_key(), CompareOp::Equal, guard)])
             .and_then([receipt].into_iter().chain(members).collect::<Vec<_>>())
             .or_else([TxnOp::get(guard_key(), None)])
     }
+}
+
+impl From<Parts> for Txn {
+    fn from(parts: Parts) -> Self {
+        Self::new()
+            .when(parts.when)
+            .and_then(parts.then)
+            .or_else(parts.otherwise)
+    }
+}
+
+/// The revision that an answer tells.
+pub(super) fn revision_of(header: Option<&ResponseHeader>) -> i64 {
+    header.map_or(0, ResponseHeader::revision)
+}
+
+/// A verb by hand was refused.
+pub(super) fn not_as_it_was() -> Failure {
+    Failure::new("a job by hand is not as it was")
 }
 
 impl From<etcd_client::Error> for Failure {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 /// One line of the table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(in crate::cli) struct Row {
     /// What was measured: "post, 64 in flight".
     pub(in crate::cli) measure: String,
@@ -18,13 +19,10 @@ pub(in crate::cli) struct Row {
 }
 
 /// What a figure counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Unit {
-    #[serde(rename = "us")]
     Microseconds,
-    #[serde(rename = "1/s")]
     PerSecond,
-    #[serde(rename = "1/min")]
     PerMinute,
 }
 
@@ -82,6 +80,13 @@ pub(super) fn quantile(figures: impl IntoIterator<Item = f64>, part: f64) -> f64
     let place = (figures.len() as f64 * part) as usize;
     let last = figures.len().saturating_sub(1);
     figures.get(place.min(last)).copied().unwrap_or(f64::NAN)
+}
+
+/// How many microseconds some work takes, and what comes of it.
+pub(super) async fn timed<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<(f64, T), E> {
+    let start = Instant::now();
+    let done = work.await?;
+    Ok((micros(start.elapsed()), done))
 }
 
 /// A time in microseconds.

@@ -4,11 +4,10 @@
 //! is on the lease already as well.
 
 use etcd_client::{Client, Permission, PermissionType};
-use tokio::time::Instant;
 
 use super::{
     Failure, Plan,
-    report::{Row, Target, Unit, median},
+    report::{Row, Target, Unit, median, timed},
 };
 use crate::{
     JobBoard,
@@ -25,7 +24,7 @@ pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>, Failure> {
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for _ in 0..plan.rounds {
             let etcd = plan.start().await?;
-            let board = super::board(&etcd.endpoint(), true).await?;
+            let board = super::board(&etcd.endpoint()).await?;
             without.push(claim(board, claims).await?);
             let etcd = plan.start().await?;
             make_users(&etcd).await?;
@@ -45,19 +44,11 @@ pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>, Failure> {
 
 /// How many claims a second.
 async fn claim(board: JobBoard, claims: u32) -> Result<f64, Failure> {
-    let new = (0..claims).map(|_| super::new_job());
-    let posted: Vec<_> = board
-        .post_many(new)
-        .await
-        .into_iter()
-        .collect::<Result<_, _>>()?;
-    let start = Instant::now();
-    let held = board.claim_many(posted, "bench").await;
-    let rate = f64::from(claims) / start.elapsed().as_secs_f64();
-    let held: Vec<_> = held.into_iter().collect::<Result<_, _>>()?;
+    let posted = super::post_many(&board, claims).await?;
+    let (took, held) = timed(super::claim_many(&board, posted)).await?;
     drop(held);
     board.close().await;
-    Ok(rate)
+    Ok(f64::from(claims) / took * 1e6)
 }
 
 /// Makes a user who may do all of a board, and lets nobody else in.
