@@ -19,7 +19,8 @@ use std::{
 use futures::{FutureExt, Stream, StreamExt};
 use jobboard::{
     Backoff, Conductor, ConductorBuilder, ConductorEvent, Context, Ended, ErrorKind, Handler,
-    HandlerError, Job, JobBoard, NewJob, Outcome, Retry, Step, StopReason, store::Store,
+    HandlerError, Job, JobBoard, JobPriority, NewJob, Outcome, Retry, Step, StopReason,
+    store::Store,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -560,5 +561,42 @@ async fn delayed_job_is_started_when_it_is_due(store: Arc<dyn Store>) {
     assert_eq!(ended(&job).await, Ended::Consumed(None));
     assert!(begun.elapsed() >= Duration::from_millis(299));
     stop(&conductor, running).await;
+    board.close().await;
+}
+
+struct Consuming;
+
+impl Handler for Consuming {
+    async fn handle(&self, _: Context) -> Result<Outcome, HandlerError> {
+        Ok(Outcome::Consume)
+    }
+}
+
+/// The one that waits comes before the other, so that a conductor that is at the other has passed it.
+#[tokio::test]
+async fn job_that_falls_due_while_a_conductor_looks_at_the_board_is_done() {
+    let board = JobBoard::builder("images").connect().await.unwrap();
+    let soon = NewJob::new("soon").priority(JobPriority::High);
+    let soon = soon.delay(Duration::from_millis(300));
+    let soon = board.post(soon).await.unwrap();
+    board.post(NewJob::new("unwanted")).await.unwrap();
+    board.fresh_jobs().await.unwrap();
+    let due = board.next_due().unwrap();
+    let conductor = Conductor::builder(&board, "thumbnails")
+        .jobs_where(move |job| {
+            // Looks at the unwanted one for as long as the other is not due.
+            while job.name() == "unwanted" && Instant::now() <= due {
+                std::hint::spin_loop();
+            }
+            job.name() == "soon"
+        })
+        .handler(Consuming)
+        .unwrap();
+    let run = conductor.clone();
+    let running = tokio::spawn(async move { run.run().await });
+    let ended = soon.wait(Some(Duration::from_secs(20))).await.unwrap();
+    assert_eq!(ended, Ended::Consumed(None));
+    conductor.stop();
+    running.await.unwrap().unwrap();
     board.close().await;
 }
