@@ -57,7 +57,7 @@ impl Raw {
 
     /// Does a verb in a transaction of its own; gives its revision.
     pub(super) async fn alone(&mut self, parts: Parts) -> Result<i64, Failure> {
-        let answer = self.kv.txn(parts.into()).await?;
+        let answer = self.kv.txn(parts.txn()).await?;
         if answer.succeeded() {
             Ok(revision_of(answer.header()))
         } else {
@@ -133,7 +133,7 @@ impl Raw {
         let leased = PutOptions::new().with_lease(self.lease);
         let key = format!("{}.{}", guard_key(), receipt % 2);
         let receipt = TxnOp::put(key, receipt.to_string(), Some(leased));
-        let members = members.into_iter().map(|parts| TxnOp::txn(parts.into()));
+        let members = members.into_iter().map(|parts| TxnOp::txn(parts.txn()));
         Txn::new()
             .when([Compare::mod_revision(guard_key(), CompareOp::Equal, guard)])
             .and_then([receipt].into_iter().chain(members).collect::<Vec<_>>())
@@ -141,12 +141,12 @@ impl Raw {
     }
 }
 
-impl From<Parts> for Txn {
-    fn from(parts: Parts) -> Self {
-        Self::new()
-            .when(parts.when)
-            .and_then(parts.then)
-            .or_else(parts.otherwise)
+impl Parts {
+    fn txn(self) -> Txn {
+        Txn::new()
+            .when(self.when)
+            .and_then(self.then)
+            .or_else(self.otherwise)
     }
 }
 
