@@ -103,11 +103,12 @@ async fn rolling_restart_under_load_burns_no_attempt_and_runs_no_job_twice() {
         let mut scene = Scene::on(etcd).await;
         let (endpoint, conductors) = (scene.endpoint.clone(), scene.conductors.clone());
         let mut crew = start_crew(&scene.endpoint, 4, 2).await;
-        let all_at_first: BTreeSet<_> = crew.iter().map(Process::id).collect();
         let work = |number: u64| Does::Work(50 + number * 7 % 50);
         scene.post((0..40).map(work)).await;
         let rolled = AtomicBool::new(false);
         let roll = async {
+            // Each has work when it is told to stop.
+            future::join_all(crew.iter_mut().map(Process::says)).await;
             for one in &mut crew {
                 let successor = start(&endpoint, 2).await;
                 until_listed(&conductors, successor.id()).await;
@@ -129,8 +130,6 @@ async fn rolling_restart_under_load_burns_no_attempt_and_runs_no_job_twice() {
         stop_all(crew, &scene.conductors).await;
         let runs = scene.runs();
         assert!(runs.iter().all(|run| run.attempt == 1), "{runs:?}");
-        let worked: BTreeSet<_> = runs.iter().map(|run| run.pid).collect();
-        assert!(worked.is_superset(&all_at_first), "{worked:?}");
         scene.check(&BTreeSet::new(), &[]).await;
     })
     .await;
