@@ -1,10 +1,14 @@
-//! One verb on an idle board, beside one raw transaction of its shape.
+//! One verb on an idle board, beside one raw transaction.
+//!
+//! And beside one of the very shape that a board sends, under a guard, a post with a receipt, while somebody
+//! watches: what of the difference is the price of the guarantees, and what is the board's own.
 
 use super::{
     Failure, Plan,
     raw::Raw,
     report::{Row, Target, Unit, median, quantile, timed},
 };
+use crate::JobBoard;
 
 /// Not counted, before.
 const WARM_UP: usize = 100;
@@ -17,50 +21,91 @@ struct Times {
     consume: Vec<f64>,
 }
 
-/// The two sides take turns, job by job, on one server.
-pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>, Failure> {
-    let etcd = plan.start().await?;
-    let mut raw = Raw::connect(&etcd.endpoint()).await?;
-    let board = super::board(&etcd.endpoint()).await?;
-    let (mut by_hand, mut by_board) = (Times::default(), Times::default());
-    for number in 0..WARM_UP + plan.few(5_000) {
-        if number == WARM_UP {
-            (by_hand, by_board) = (Times::default(), Times::default());
-        }
+impl Times {
+    async fn by_hand(&mut self, raw: &mut Raw, number: usize) -> Result<(), Failure> {
         let (took, posted) = timed(raw.alone(Raw::post(number))).await?;
-        by_hand.post.push(took);
+        self.post.push(took);
         let claim = raw.claim(number, posted);
         let (took, token) = timed(raw.alone(claim)).await?;
-        by_hand.claim.push(took);
+        self.claim.push(took);
         let (took, _) = timed(raw.alone(Raw::consume(number, token))).await?;
-        by_hand.consume.push(took);
-
-        let (took, job) = timed(board.post(super::new_job())).await?;
-        by_board.post.push(took);
-        let (took, claim) = timed(board.claim(&job, "bench")).await?;
-        by_board.claim.push(took);
-        let (took, _) = timed(claim.consume()).await?;
-        by_board.consume.push(took);
+        self.consume.push(took);
+        Ok(())
     }
+
+    async fn guarded(&mut self, raw: &mut Raw, guard: i64, number: usize) -> Result<(), Failure> {
+        let post = raw.guarded(guard, Some(number), Raw::post(number));
+        let (took, posted) = timed(post).await?;
+        self.post.push(took);
+        let claim = raw.claim(number, posted);
+        let (took, token) = timed(raw.guarded(guard, None, claim)).await?;
+        self.claim.push(took);
+        let consume = raw.guarded(guard, None, Raw::consume(number, token));
+        let (took, _) = timed(consume).await?;
+        self.consume.push(took);
+        Ok(())
+    }
+
+    async fn by_board(&mut self, board: &JobBoard) -> Result<(), Failure> {
+        let (took, job) = timed(board.post(super::new_job())).await?;
+        self.post.push(took);
+        let (took, claim) = timed(board.claim(&job, "bench")).await?;
+        self.claim.push(took);
+        let (took, _) = timed(claim.consume()).await?;
+        self.consume.push(took);
+        Ok(())
+    }
+}
+
+/// The sides take turns, job by job; on one server, but for the one who is watched.
+pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>, Failure> {
+    let (etcd, watched) = (plan.start().await?, plan.start().await?);
+    let mut raw = Raw::connect(&etcd.endpoint()).await?;
+    let board = super::board(&etcd.endpoint()).await?;
+    let mut careful = Raw::connect(&watched.endpoint()).await?;
+    let guard = careful.guard().await?;
+    let mut watch = Raw::connect(&watched.endpoint()).await?.watch().await?;
+    let watching = tokio::spawn(async move { while let Ok(Some(_)) = watch.message().await {} });
+    let mut times: [Times; 3] = Default::default();
+    for number in 0..WARM_UP + plan.few(5_000) {
+        if number == WARM_UP {
+            times = Default::default();
+        }
+        times[0].by_hand(&mut raw, number).await?;
+        times[1].by_board(&board).await?;
+        times[2].guarded(&mut careful, guard, number).await?;
+    }
+    watching.abort();
     board.close().await;
+    let [raw, board, guarded] = times;
     let rows = [
-        ("post", by_hand.post, by_board.post, 1.15),
-        ("claim", by_hand.claim, by_board.claim, 1.10),
-        ("consume", by_hand.consume, by_board.consume, 1.10),
+        ("post", raw.post, board.post, guarded.post, 1.15),
+        ("claim", raw.claim, board.claim, guarded.claim, 1.10),
+        ("consume", raw.consume, board.consume, guarded.consume, 1.10),
     ];
-    let rows = rows.into_iter().flat_map(|(verb, raw, board, most)| {
-        let row = |what, target, of: fn(Vec<f64>) -> f64| Row {
-            measure: format!("{verb}, idle, {what}"),
-            unit: Unit::Microseconds,
-            beside: "raw",
-            raw: Some(of(raw.clone())),
-            board: of(board.clone()),
-            target,
-        };
-        [
-            row("median", Target::AtMost(most), median),
-            row("99 %", Target::None, |times| quantile(times, 0.99)),
-        ]
-    });
+    let rows = rows
+        .into_iter()
+        .flat_map(|(verb, raw, board, guarded, most)| {
+            let row = |what, beside, other: &Vec<f64>, target, of: fn(Vec<f64>) -> f64| Row {
+                measure: format!("{verb}, idle, {what}"),
+                unit: Unit::Microseconds,
+                beside,
+                raw: Some(of(other.clone())),
+                board: of(board.clone()),
+                target,
+            };
+            let late = |times| quantile(times, 0.99);
+            [
+                row("median", "raw", &raw, Target::AtMost(most), median),
+                row(
+                    "median",
+                    "raw, guarded, watched",
+                    &guarded,
+                    Target::None,
+                    median,
+                ),
+                row("99 %", "raw", &raw, Target::None, late),
+            ]
+        });
     Ok(rows.collect())
 }

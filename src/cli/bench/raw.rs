@@ -1,7 +1,7 @@
 //! The verbs by hand, with the raw etcd client: what a board is compared with.
 //!
 //! The same keys a job, the same records and the same compares of a verb, each verb one transaction;
-//! no guard and no receipt, as who writes against etcd directly has none.
+//! with no guard and no receipt, as who writes against etcd directly has none, or with both.
 
 use std::sync::Arc;
 
@@ -128,16 +128,35 @@ impl Raw {
         Ok(revision_of(put.header()))
     }
 
+    /// As [`alone`](Self::alone), under a guard, and with a receipt if there is a number for one.
+    pub(super) async fn guarded(
+        &mut self,
+        guard: i64,
+        receipt: Option<usize>,
+        mut parts: Parts,
+    ) -> Result<i64, Failure> {
+        parts.when.push(guard_is(guard));
+        parts
+            .then
+            .extend(receipt.map(|number| self.receipt(number)));
+        parts.otherwise.push(TxnOp::get(guard_key(), None));
+        self.alone(parts).await
+    }
+
     /// Puts verbs into one transaction, under a guard and with a receipt.
     pub(super) fn together(&self, guard: i64, receipt: usize, members: Vec<Parts>) -> Txn {
-        let leased = PutOptions::new().with_lease(self.lease);
-        let key = format!("{}.{}", guard_key(), receipt % 2);
-        let receipt = TxnOp::put(key, receipt.to_string(), Some(leased));
         let members = members.into_iter().map(|parts| TxnOp::txn(parts.txn()));
+        let receipt = [self.receipt(receipt)].into_iter();
         Txn::new()
-            .when([Compare::mod_revision(guard_key(), CompareOp::Equal, guard)])
-            .and_then([receipt].into_iter().chain(members).collect::<Vec<_>>())
+            .when([guard_is(guard)])
+            .and_then(receipt.chain(members).collect::<Vec<_>>())
             .or_else([TxnOp::get(guard_key(), None)])
+    }
+
+    fn receipt(&self, number: usize) -> TxnOp {
+        let leased = PutOptions::new().with_lease(self.lease);
+        let key = format!("{}.{}", guard_key(), number % 2);
+        TxnOp::put(key, number.to_string(), Some(leased))
     }
 }
 
@@ -168,6 +187,10 @@ impl From<etcd_client::Error> for Failure {
 
 fn key(number: usize, part: &str) -> String {
     format!("{PREFIX}job{number}.{part}")
+}
+
+fn guard_is(revision: i64) -> Compare {
+    Compare::mod_revision(guard_key(), CompareOp::Equal, revision)
 }
 
 const fn guard_key() -> &'static str {
