@@ -66,6 +66,7 @@ in_both_ways! {
     failures_that_come_together_are_waited_out_once
     verb_that_always_loses_its_answer_does_not_fence_all_the_time
     claim_that_replaces_a_lost_one_of_the_same_session_ends_it
+    claim_whose_session_ends_before_its_answer_is_lost_and_not_made_again
     more_than_a_thousand_claims_are_held_by_two_sessions
     save_whose_outcome_was_unknown_can_be_made_again
     save_that_did_not_happen_says_so
@@ -437,6 +438,25 @@ async fn kept_with(claim: &Claim, results: u64) -> usize {
     let book = claim.job().book().await.unwrap().unwrap();
     let atoms = book.flow("flow").unwrap().atoms().iter();
     atoms.filter(|atom| atom.results() == results).count()
+}
+
+async fn claim_whose_session_ends_before_its_answer_is_lost_and_not_made_again() {
+    let (store, board) = setup().await;
+    let all = jobs(&board).await;
+    store.set(Trouble::LateAnswers(8 * SECOND));
+    let (claimed, other) = tokio::join!(board.claim(&all[0], "owner"), async {
+        sleep(SECOND).await;
+        store.set(Trouble::None);
+        let lock = format!("/taskflow/jobs/board/job{}.lock", all[0].id());
+        let lock = store.get(Key::new(lock).unwrap()).await.unwrap();
+        store.revoke(lock.unwrap().lease.unwrap()).await.unwrap();
+        // The session learns of it by its next verb, which another one makes then.
+        board.claim(&all[1], "owner").await
+    });
+    assert_eq!(claimed.unwrap_err().kind(), ErrorKind::Lost);
+    assert!(other.unwrap().is_held());
+    let job = jobs(&board).await.remove(0);
+    assert_eq!((job.state(), job.attempts()), (JobState::Unclaimed, 1));
 }
 
 async fn save_whose_outcome_was_unknown_can_be_made_again() {

@@ -34,7 +34,7 @@ impl JobBoard {
     /// [`Claimed`](ErrorKind::Claimed) if another owner holds it, or did meanwhile and gave it back to
     /// be tried later; [`NotFound`](ErrorKind::NotFound)
     /// if it is gone, or has gone into the trash instead; [`Paused`](ErrorKind::Paused),
-    /// [`Lost`](ErrorKind::Lost) if it was released by force before its answer came,
+    /// [`Lost`](ErrorKind::Lost) if it was released by force or the session ended before its answer came,
     /// [`Invalid`](ErrorKind::Invalid) for an empty or over-long name,
     /// [`Corrupt`](ErrorKind::Corrupt) if its state can not be read, and those of
     /// [`post`](Self::post).
@@ -103,8 +103,9 @@ impl JobBoard {
                     }
                     return Err(refused(doing, refusal));
                 }
-                // Without its session there is no claim: another session can make it.
-                Err(WriteError::NotSent | WriteError::Lost) => {}
+                // It was not sent: another session can make it. One that was sent is not made again when
+                // its session is lost: it can have happened, and so be a try that counts.
+                Err(WriteError::NotSent) => {}
                 Err(error) => return Err(failure::of_write(doing, error)),
             }
         }
