@@ -4,6 +4,7 @@
 #   DIR=/path           the folder whose files `make demo` hashes
 #   ETCD=/path          the etcd to use, instead of the distribution's
 #   ETCD_SECOND=/path   the other version for the tests, instead of the one from PyPI
+#   SEEDS=n, SEED=n     how many seeds `make simulation` runs, or which one
 #   JOBBOARD_BENCH=...  arguments of `jobboard bench` for `make bench`, such as --quick
 
 SHELL := /bin/bash
@@ -45,7 +46,17 @@ test: ## Run every test, doc test and example, on both versions of etcd
 		timeout 300 $(CARGO) run --locked --quiet --all-features --example $$example; \
 	done; \
 	$(CARGO) test --locked --no-fail-fast --no-default-features --lib; \
-	$(CARGO) test --locked --no-fail-fast --all-features
+	$(CARGO) test --locked --no-fail-fast --all-features; \
+	$(MAKE) simulation
+
+# A seed replays only where tokio draws its own chance from it too, which takes a flag, and so a build of
+# its own.
+SIMULATION := RUSTFLAGS='--cfg tokio_unstable' $(CARGO)
+SIMULATED := --locked --target-dir target/simulation --no-default-features --features testing --test simulation
+
+.PHONY: simulation
+simulation: ## Simulate boards in trouble, and audit them (SEEDS=, SEED=)
+	@$(if $(SEED),SEED=$(SEED)) $(if $(SEEDS),SEEDS=$(SEEDS)) $(SIMULATION) test $(SIMULATED) -- --nocapture
 
 .PHONY: bench
 bench: ## Run the benchmarks on both versions of etcd, and show what is to be reached and what is
@@ -73,6 +84,7 @@ lint: tools-build ## Run clippy with default, with no and with all features
 	$(CARGO) clippy --locked -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --all-features --all-targets -- -D warnings
+	$(SIMULATION) clippy $(SIMULATED) -- -D warnings
 
 .PHONY: features
 features: tools-build ## Compile with each feature alone

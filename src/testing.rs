@@ -1,6 +1,10 @@
 //! What tests need: of this crate, and of programs that use it.
 
+mod auditor;
 mod board;
 
-pub use self::board::TestBoard;
+pub use self::{
+    auditor::{Audit, Auditor, Calling, Log, Promise, Violation},
+    board::TestBoard,
+};
 pub use crate::local_etcd::{LocalEtcd, LocalEtcdBuilder, LocalEtcdError};

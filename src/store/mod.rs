@@ -12,6 +12,8 @@ pub mod conformance;
 mod error;
 #[cfg(feature = "etcd")]
 pub mod etcd;
+#[cfg(feature = "testing")]
+mod faulty;
 mod kv;
 mod lease;
 mod limits;
@@ -28,6 +30,8 @@ use bytes::Bytes;
 
 #[cfg(feature = "etcd")]
 pub use self::etcd::Etcd;
+#[cfg(feature = "testing")]
+pub use self::faulty::{Faults, Faulty};
 pub use self::{
     error::{Error, ErrorKind, Result},
     kv::{Key, KeyRange, KeyValue, LeaseId, RangeEnd, Revision},

@@ -1,0 +1,298 @@
+//! What happened on a board, as its keys tell: replayed through a small model that shares nothing
+//! with the protocol but the names of keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::story::{Promise, Violation};
+use crate::store::{Event, Revision};
+
+/// The keys of one board, as they are named.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    /// Before the number of a job, on the board.
+    pub(super) jobs: String,
+    /// Before the number of a job, in the trash.
+    pub(super) trash: String,
+}
+
+/// What a key is of a board.
+enum Part {
+    Data,
+    Owner,
+    Trash,
+}
+
+impl Names {
+    pub(super) fn new(namespace: &str, board: &str) -> Self {
+        Self {
+            jobs: format!("{namespace}/jobs/{board}/job"),
+            trash: format!("{namespace}/.trash/{board}/job"),
+        }
+    }
+
+    fn part(&self, key: &str) -> Option<(u64, Part)> {
+        if let Some(rest) = key.strip_prefix(&self.trash) {
+            // A job that went into the trash under a number that is there already has one more.
+            let number = rest.split('.').next()?;
+            return Some((number.parse().ok()?, Part::Trash));
+        }
+        let (number, part) = key.strip_prefix(&self.jobs)?.split_once('.')?;
+        let part = match part {
+            "data" => Part::Data,
+            "lock" => Part::Owner,
+            _ => return None,
+        };
+        Some((number.parse().ok()?, part))
+    }
+}
+
+/// A change of one job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) revision: Revision,
+    pub(super) number: u64,
+    pub(super) uuid: Uuid,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Posted {
+        name: String,
+    },
+    Restored,
+    Claimed {
+        who: String,
+    },
+    /// The owner's key went, and the job stayed.
+    Freed {
+        token: Revision,
+    },
+    Consumed {
+        token: Revision,
+    },
+    /// With the token of the owner, if it had one.
+    Trashed {
+        token: Option<Revision>,
+    },
+}
+
+/// A job on the board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OnBoard {
+    pub(super) uuid: Uuid,
+    pub(super) owner: Option<Owner>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) token: Revision,
+    pub(super) who: String,
+}
+
+/// How a job has ended, for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Consumed,
+    Trashed,
+}
+
+/// All that happened.
+#[derive(Debug)]
+pub(super) struct History {
+    names: Names,
+    pub(super) changes: Vec<Change>,
+    jobs: BTreeMap<u64, OnBoard>,
+    ended: BTreeMap<Uuid, End>,
+    posted: BTreeSet<Uuid>,
+    pub(super) revision: Revision,
+}
+
+/// What one revision did to the keys of one job.
+#[derive(Default)]
+struct Touched {
+    data: Option<Touch>,
+    owner: Option<Touch>,
+    trashed: Vec<Uuid>,
+    untrashed: bool,
+}
+
+enum Touch {
+    Put(Value),
+    Deleted,
+}
+
+impl History {
+    pub(super) fn new(names: Names) -> Self {
+        Self {
+            names,
+            changes: Vec::new(),
+            jobs: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            posted: BTreeSet::new(),
+            revision: Revision::ZERO,
+        }
+    }
+
+    /// The jobs that are on the board.
+    pub(super) const fn jobs(&self) -> &BTreeMap<u64, OnBoard> {
+        &self.jobs
+    }
+
+    /// Whether the job was consumed or lies in the trash.
+    pub(super) fn has_ended(&self, uuid: Uuid) -> bool {
+        self.ended.contains_key(&uuid)
+    }
+
+    /// Takes in what one revision, or several whole ones, did.
+    pub(super) fn take(&mut self, events: &[Event]) -> Result<(), Violation> {
+        for events in events.chunk_by(|a, b| a.revision() == b.revision()) {
+            let Some(first) = events.first() else {
+                continue;
+            };
+            self.revision = first.revision();
+            let mut touched = BTreeMap::<u64, Touched>::new();
+            for event in events {
+                self.touch(event, &mut touched)?;
+            }
+            for (number, touched) in touched {
+                self.apply(number, &touched)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn touch(&self, event: &Event, touched: &mut BTreeMap<u64, Touched>) -> Result<(), Violation> {
+        let key = String::from_utf8_lossy(event.key().as_bytes());
+        let Some((number, part)) = self.names.part(&key) else {
+            return Ok(());
+        };
+        let touched = touched.entry(number).or_default();
+        let touch = match event {
+            Event::Put(kv) => Touch::Put(serde_json::from_slice(&kv.value).map_err(|error| {
+                let why = format!("{key} is no JSON: {error}");
+                Violation::new(Promise::Kept, Some(number), why)
+            })?),
+            Event::Delete { .. } => Touch::Deleted,
+        };
+        match (part, touch) {
+            (Part::Data, touch) => touched.data = Some(touch),
+            (Part::Owner, touch) => touched.owner = Some(touch),
+            (Part::Trash, Touch::Put(record)) => touched.trashed.push(uuid_of(number, &record)?),
+            (Part::Trash, Touch::Deleted) => touched.untrashed = true,
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, number: u64, touched: &Touched) -> Result<(), Violation> {
+        let before = self.jobs.get(&number).cloned();
+        let broken = |promise, why: &str| Violation::new(promise, Some(number), why);
+        match (&touched.data, before.clone()) {
+            (Some(Touch::Put(_)), Some(_)) => {
+                return Err(broken(Promise::Kept, "a posting was written over"));
+            }
+            (Some(Touch::Put(posting)), None) => self.appear(number, posting, touched)?,
+            (Some(Touch::Deleted), Some(job)) => self.disappear(number, &job, touched)?,
+            (Some(Touch::Deleted) | None, None) | (None, Some(_)) => {
+                if !touched.trashed.is_empty() {
+                    return Err(broken(
+                        Promise::Kept,
+                        "it went into the trash and not off the board",
+                    ));
+                }
+            }
+        }
+        match (&touched.owner, before.and_then(|job| job.owner)) {
+            (Some(Touch::Put(_)), Some(owner)) => {
+                let why = format!("it was claimed while {} owned it", owner.who);
+                return Err(broken(Promise::OneOwner, &why));
+            }
+            (Some(Touch::Put(record)), None) => {
+                let who = record["owner"].as_str().unwrap_or_default().to_owned();
+                let token = self.revision;
+                let owner = who.clone();
+                let Some(job) = self.jobs.get_mut(&number) else {
+                    return Err(broken(Promise::OneOwner, "what is no job was claimed"));
+                };
+                job.owner = Some(Owner { token, who: owner });
+                let uuid = job.uuid;
+                self.note(number, uuid, What::Claimed { who });
+            }
+            (Some(Touch::Deleted), Some(owner)) => {
+                if let Some(job) = self.jobs.get_mut(&number) {
+                    job.owner = None;
+                    let uuid = job.uuid;
+                    self.note(number, uuid, What::Freed { token: owner.token });
+                }
+            }
+            (None, Some(_)) if !self.jobs.contains_key(&number) => {
+                return Err(broken(Promise::OneOwner, "its owner outlived it"));
+            }
+            (Some(Touch::Deleted), None) | (None, _) => {}
+        }
+        Ok(())
+    }
+
+    fn appear(&mut self, number: u64, posting: &Value, touched: &Touched) -> Result<(), Violation> {
+        let broken = |why: &str| Err(Violation::new(Promise::Kept, Some(number), why));
+        let uuid = uuid_of(number, posting)?;
+        let what = match self.ended.get(&uuid) {
+            Some(End::Consumed) => return broken("it came back after it was consumed"),
+            Some(End::Trashed) if !touched.untrashed => {
+                return broken("it came back and is still in the trash");
+            }
+            Some(End::Trashed) => What::Restored,
+            None if self.posted.contains(&uuid) => return broken("it was posted twice"),
+            None => What::Posted {
+                name: posting["name"].as_str().unwrap_or_default().to_owned(),
+            },
+        };
+        self.ended.remove(&uuid);
+        self.posted.insert(uuid);
+        self.jobs.insert(number, OnBoard { uuid, owner: None });
+        self.note(number, uuid, what);
+        Ok(())
+    }
+
+    fn disappear(
+        &mut self,
+        number: u64,
+        job: &OnBoard,
+        touched: &Touched,
+    ) -> Result<(), Violation> {
+        let token = job.owner.as_ref().map(|owner| owner.token);
+        let (end, what) = match (touched.trashed.as_slice(), token) {
+            ([], Some(token)) => (End::Consumed, What::Consumed { token }),
+            ([], None) => {
+                let why = "it was consumed while nobody owned it";
+                return Err(Violation::new(Promise::Fenced, Some(number), why));
+            }
+            ([uuid], token) if *uuid == job.uuid => (End::Trashed, What::Trashed { token }),
+            _ => {
+                let why = "another job went into the trash in its place";
+                return Err(Violation::new(Promise::Kept, Some(number), why));
+            }
+        };
+        self.jobs.remove(&number);
+        self.ended.insert(job.uuid, end);
+        self.note(number, job.uuid, what);
+        Ok(())
+    }
+
+    fn note(&mut self, number: u64, uuid: Uuid, what: What) {
+        self.changes.push(Change {
+            revision: self.revision,
+            number,
+            uuid,
+            what,
+        });
+    }
+}
+
+fn uuid_of(number: u64, record: &Value) -> Result<Uuid, Violation> {
+    let uuid = record["uuid"].as_str().and_then(|text| text.parse().ok());
+    uuid.ok_or_else(|| Violation::new(Promise::Kept, Some(number), "a record has no uuid"))
+}

@@ -1,0 +1,277 @@
+//! Whether what clients were told is what happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::{
+    history::{Change, History, What},
+    log::{Answer, Asked, Belief, Call, Held, Noted, Told, View},
+    story::{Promise, Violation},
+};
+use crate::store::Revision;
+
+/// The history, and where in it what calls ask for is to be found.
+pub(super) struct Judge<'a> {
+    history: &'a History,
+    posts: BTreeMap<&'a str, &'a Change>,
+    claims: BTreeMap<&'a str, Vec<&'a Change>>,
+    /// How each claim ended.
+    ends: BTreeMap<Held, &'a Change>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(history: &'a History) -> Self {
+        let (mut posts, mut claims, mut ends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for change in &history.changes {
+            match &change.what {
+                What::Posted { name } => _ = posts.insert(name.as_str(), change),
+                What::Claimed { who } => {
+                    let claims: &mut Vec<_> = claims.entry(who.as_str()).or_default();
+                    claims.push(change);
+                }
+                What::Freed { token } | What::Consumed { token } => {
+                    ends.insert(change.held(*token), change);
+                }
+                What::Trashed { token } => {
+                    ends.extend(token.map(|token| (change.held(token), change)));
+                }
+                What::Restored => {}
+            }
+        }
+        Self {
+            history,
+            posts,
+            claims,
+            ends,
+        }
+    }
+
+    /// Judges all that was noted.
+    pub(super) fn judge(&self, noted: &Noted) -> Result<(), Violation> {
+        for call in &noted.calls {
+            self.call(call)?;
+        }
+        self.asked_for(&noted.calls)?;
+        self.order(&noted.calls)?;
+        if !noted.beliefs_excused {
+            one_belief(&noted.beliefs)?;
+        }
+        self.views(&noted.views)?;
+        self.told(&noted.told, &noted.deaf)
+    }
+
+    /// I4, for one call.
+    fn call(&self, call: &Call) -> Result<(), Violation> {
+        let Some((_, answer)) = &call.ended else {
+            return Ok(());
+        };
+        let found = self.found(&call.asked);
+        let broken = |number, why: String| {
+            let why = format!("{why}: {call}");
+            Err(Violation::new(Promise::Definite, number, why))
+        };
+        match (answer, found) {
+            (Answer::Done(_), None) => broken(None, "what succeeded did not happen".to_owned()),
+            (Answer::Done(Some(told)), Some(change)) => {
+                let right = match call.asked {
+                    // The token is the revision.
+                    Asked::Claim(_) => *told == change.revision,
+                    // It can have been learned later.
+                    _ => *told >= change.revision,
+                };
+                if right {
+                    return Ok(());
+                }
+                let why = format!("it happened at {} and not as told", change.revision);
+                broken(Some(change.number), why)
+            }
+            // An owner's key can go for other reasons.
+            (Answer::Failed(_), Some(_)) if matches!(call.asked, Asked::Abandon(_)) => Ok(()),
+            (Answer::Failed(_), Some(change)) => {
+                let why = format!("what failed happened at {}", change.revision);
+                broken(Some(change.number), why)
+            }
+            (Answer::Done(None), Some(_)) | (Answer::Failed(_), None) | (Answer::Unsure(_), _) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// The change that a call asked for.
+    fn found(&self, asked: &Asked) -> Option<&'a Change> {
+        let end = |held| self.ends.get(held).copied();
+        match asked {
+            Asked::Post(name) => self.posts.get(name.as_str()).copied(),
+            Asked::Claim(who) => self.claims.get(who.as_str())?.first().copied(),
+            Asked::Consume(held) => {
+                end(held).filter(|end| matches!(end.what, What::Consumed { .. }))
+            }
+            Asked::Trash(held) => end(held).filter(|end| matches!(end.what, What::Trashed { .. })),
+            Asked::Abandon(held) => end(held),
+        }
+    }
+
+    /// I3: nothing was consumed but by who was asked to, and nobody claimed twice by one call.
+    fn asked_for(&self, calls: &[Call]) -> Result<(), Violation> {
+        let consumes: BTreeSet<_> = calls
+            .iter()
+            .filter_map(|call| match call.asked {
+                Asked::Consume(held) => Some(held),
+                _ => None,
+            })
+            .collect();
+        let claims: BTreeSet<_> = calls
+            .iter()
+            .filter_map(|call| match &call.asked {
+                Asked::Claim(who) => Some(who.as_str()),
+                _ => None,
+            })
+            .collect();
+        let logged: BTreeSet<_> = self
+            .claims
+            .iter()
+            .filter(|(who, _)| claims.contains(*who))
+            .flat_map(|(_, changes)| changes)
+            .map(|change| change.held(change.revision))
+            .collect();
+        for (held, end) in &self.ends {
+            let consumed = matches!(end.what, What::Consumed { .. });
+            if consumed && !consumes.contains(held) && logged.contains(held) {
+                let token = held.token;
+                let why = format!("it was consumed with token {token}, and nobody asked for that");
+                return Err(Violation::new(Promise::Fenced, Some(end.number), why));
+            }
+        }
+        for (who, changes) in &self.claims {
+            if let ([_, again, ..], true) = (changes.as_slice(), claims.contains(who)) {
+                let why = format!("one claim by {who} happened twice");
+                return Err(Violation::new(Promise::Definite, Some(again.number), why));
+            }
+        }
+        Ok(())
+    }
+
+    /// I4: who asks after another was answered comes after it.
+    fn order(&self, calls: &[Call]) -> Result<(), Violation> {
+        // An owner's key can have gone before it was given back.
+        let done = calls.iter().filter_map(|call| match &call.ended {
+            Some((ended, Answer::Done(_))) if !matches!(call.asked, Asked::Abandon(_)) => {
+                Some((call, *ended, self.found(&call.asked)?))
+            }
+            _ => None,
+        });
+        let mut moments: Vec<(u64, bool, &Change)> = Vec::new();
+        for (call, ended, change) in done {
+            moments.push((call.begun, true, change));
+            moments.push((ended, false, change));
+        }
+        moments.sort_by_key(|(moment, ..)| *moment);
+        let mut newest = Revision::ZERO;
+        for (_, begins, change) in moments {
+            if !begins {
+                newest = newest.max(change.revision);
+            } else if change.revision <= newest {
+                let why = format!(
+                    "it happened at {}, and was asked for after {newest}",
+                    change.revision
+                );
+                return Err(Violation::new(Promise::Definite, Some(change.number), why));
+            }
+        }
+        Ok(())
+    }
+
+    /// I5: each view is the board at its revision.
+    fn views(&self, views: &[View]) -> Result<(), Violation> {
+        let mut views: Vec<_> = views.iter().collect();
+        views.sort_by_key(|view| view.revision);
+        let mut board = BTreeMap::<Uuid, Option<String>>::new();
+        let mut changes = self.history.changes.iter().peekable();
+        for view in views {
+            while let Some(change) = changes.next_if(|next| next.revision <= view.revision) {
+                match &change.what {
+                    What::Posted { .. } | What::Restored | What::Freed { .. } => {
+                        _ = board.insert(change.uuid, None);
+                    }
+                    What::Claimed { who } => _ = board.insert(change.uuid, Some(who.clone())),
+                    What::Consumed { .. } | What::Trashed { .. } => _ = board.remove(&change.uuid),
+                }
+            }
+            let seen: BTreeMap<_, _> = view.jobs.iter().cloned().collect();
+            if seen != board || seen.len() != view.jobs.len() {
+                let (client, at) = (&view.client, view.revision);
+                let why = format!(
+                    "{client} saw {:?} at {at}, where there was {board:?}",
+                    view.jobs
+                );
+                return Err(Violation::new(Promise::View, None, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// I5: what each subscriber was told happened so, in that order, and it was told how each job ended
+    /// up.
+    fn told(&self, told: &[Told], deaf: &BTreeSet<String>) -> Result<(), Violation> {
+        let mut subscribers = BTreeMap::<&str, Vec<(Uuid, bool)>>::new();
+        for one in told {
+            let told = subscribers.entry(&one.client).or_default();
+            told.push((one.job, one.came));
+        }
+        for (subscriber, told) in subscribers {
+            let mut there = BTreeSet::new();
+            for (job, came) in &told {
+                let news = if *came {
+                    there.insert(*job)
+                } else {
+                    there.remove(job)
+                };
+                if !news {
+                    let what = if *came { "came" } else { "went" };
+                    let why = format!("{subscriber} was told twice that {job} {what}");
+                    return Err(Violation::new(Promise::View, None, why));
+                }
+            }
+            let board: BTreeSet<_> = self.history.jobs().values().map(|job| job.uuid).collect();
+            if there != board && !deaf.contains(subscriber) {
+                let why = format!("{subscriber} was told of {there:?}, and {board:?} is there");
+                return Err(Violation::new(Promise::View, None, why));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Change {
+    fn held(&self, token: Revision) -> Held {
+        let job = self.uuid;
+        Held { job, token }
+    }
+}
+
+/// I7: no two believe in one job at the same time.
+fn one_belief(beliefs: &[Belief]) -> Result<(), Violation> {
+    let mut jobs = BTreeMap::<Uuid, Vec<&Belief>>::new();
+    for belief in beliefs {
+        jobs.entry(belief.job).or_default().push(belief);
+    }
+    for (job, mut beliefs) in jobs {
+        beliefs.sort_by_key(|belief| belief.from);
+        for two in beliefs.windows(2) {
+            let [first, second] = two else { continue };
+            if first.until.is_none_or(|until| until > second.from) {
+                let (one, other) = (&first.who, &second.who);
+                let then = second.from - first.from;
+                let on = first.until.map(|until| until - second.from);
+                let on = on.map_or("until the end".to_owned(), |on| format!("for {on:?}"));
+                let why = format!(
+                    "{one} believed that it owned {job}, {other} did so too {then:?} later, and {one} went on \
+                     {on}"
+                );
+                return Err(Violation::new(Promise::OneBelief, None, why));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! What clients asked for, what they were told, and what they believed.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{Claim, Error, ErrorKind, Job, Result, store::Revision};
+
+/// Where the clients of an audited board note what they do. Clones note to the same place.
+///
+/// Each call is noted before it is made and when it has ended; one that never ends is noted as that.
+/// The name of each job that is posted, and of each owner that claims, is to be used once: it is by these
+/// that the calls are found again in what happened.
+#[derive(Clone, Debug, Default)]
+pub struct Log(Arc<Mutex<Noted>>);
+
+/// A call that was noted and has not ended.
+#[derive(Debug)]
+#[must_use = "a call that never ends can have happened or not"]
+pub struct Calling {
+    log: Log,
+    index: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    pub(super) calls: Vec<Call>,
+    pub(super) beliefs: Vec<Belief>,
+    pub(super) views: Vec<View>,
+    pub(super) told: Vec<Told>,
+    /// Whether two can believe in one job.
+    pub(super) beliefs_excused: bool,
+    /// Subscribers that are told no more.
+    pub(super) deaf: BTreeSet<String>,
+    /// Orders beginnings and ends.
+    moments: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) client: String,
+    pub(super) asked: Asked,
+    pub(super) begun: u64,
+    /// When it ended, and how.
+    pub(super) ended: Option<(u64, Answer)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// By the job's name.
+    Post(String),
+    /// By the owner.
+    Claim(String),
+    Consume(Held),
+    Abandon(Held),
+    Trash(Held),
+}
+
+/// A claim: jobs that were claimed together have the same token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Held {
+    pub(super) job: Uuid,
+    pub(super) token: Revision,
+}
+
+impl Held {
+    fn of(claim: &Claim) -> Self {
+        let (job, token) = (claim.job().uuid(), claim.token());
+        Self { job, token }
+    }
+}
+
+/// What a call was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It was done, at this revision as far as the caller knows.
+    Done(Option<Revision>),
+    /// It was not, and will not be.
+    Failed(ErrorKind),
+    /// It can have been done.
+    Unsure(ErrorKind),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Belief {
+    pub(super) job: Uuid,
+    pub(super) who: String,
+    pub(super) from: Instant,
+    pub(super) until: Option<Instant>,
+}
+
+/// What a client saw on the board.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) client: String,
+    pub(super) revision: Revision,
+    pub(super) jobs: Vec<(Uuid, Option<String>)>,
+}
+
+/// What a subscriber was told: that a job came onto the board, or went off it.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) client: String,
+    pub(super) job: Uuid,
+    pub(super) came: bool,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} asked at {}: {:?}",
+            self.client, self.begun, self.asked
+        )?;
+        match &self.ended {
+            Some((ended, answer)) => write!(f, ", told at {ended}: {answer:?}"),
+            None => f.write_str(", and was told nothing"),
+        }
+    }
+}
+
+impl Log {
+    /// A job of this name is about to be posted.
+    pub fn posting(&self, client: &str, name: &str) -> Calling {
+        self.begin(client, Asked::Post(name.to_owned()))
+    }
+
+    /// Some job is about to be claimed by this owner.
+    pub fn claiming(&self, client: &str, who: &str) -> Calling {
+        self.begin(client, Asked::Claim(who.to_owned()))
+    }
+
+    /// A claim is about to be consumed. Its owner believes in it no longer.
+    pub fn consuming(&self, client: &str, claim: &Claim) -> Calling {
+        self.disbelieve(claim.owner());
+        self.begin(client, Asked::Consume(Held::of(claim)))
+    }
+
+    /// A claim is about to be given back. Its owner believes in it no longer.
+    pub fn abandoning(&self, client: &str, claim: &Claim) -> Calling {
+        self.disbelieve(claim.owner());
+        self.begin(client, Asked::Abandon(Held::of(claim)))
+    }
+
+    /// The job of a claim is about to be trashed. Its owner believes in it no longer.
+    pub fn trashing(&self, client: &str, claim: &Claim) -> Calling {
+        self.disbelieve(claim.owner());
+        self.begin(client, Asked::Trash(Held::of(claim)))
+    }
+
+    /// An owner begins to believe that it owns a job.
+    pub fn believe(&self, claim: &Claim) {
+        self.lock().beliefs.push(Belief {
+            job: claim.job().uuid(),
+            who: claim.owner().to_owned(),
+            from: Instant::now(),
+            until: None,
+        });
+    }
+
+    /// An owner does not believe any longer that it owns a job: it was told that the claim is lost, gives
+    /// it up, or has crashed.
+    pub fn disbelieve(&self, who: &str) {
+        let now = Instant::now();
+        let mut noted = self.lock();
+        let beliefs = noted.beliefs.iter_mut().rev();
+        for belief in beliefs.filter(|belief| belief.who == who) {
+            belief.until.get_or_insert(now);
+        }
+    }
+
+    /// What a board shows to this client at this revision: its jobs in any order, each with its owner.
+    /// Both are to be read without an await in between.
+    pub fn saw(&self, client: &str, revision: Revision, jobs: impl IntoIterator<Item = Job>) {
+        let jobs = jobs.into_iter().map(|job| {
+            let owner = job.board().find_owner(&job);
+            (job.uuid(), owner)
+        });
+        let view = View {
+            client: client.to_owned(),
+            revision,
+            jobs: jobs.collect(),
+        };
+        self.lock().views.push(view);
+    }
+
+    /// A subscriber was told that a job came onto the board.
+    pub fn told_of_post(&self, subscriber: &str, job: Uuid) {
+        self.told(subscriber, job, true);
+    }
+
+    /// A subscriber was told that a job went off the board.
+    pub fn told_of_removal(&self, subscriber: &str, job: Uuid) {
+        self.told(subscriber, job, false);
+    }
+
+    /// The store ends leases that live, so that owners can believe on for a moment.
+    pub fn excuse_beliefs(&self) {
+        self.lock().beliefs_excused = true;
+    }
+
+    /// A subscriber crashed, and is told no more.
+    pub fn deaf(&self, subscriber: &str) {
+        self.lock().deaf.insert(subscriber.to_owned());
+    }
+
+    /// Who believes to own a job, now.
+    pub fn believing(&self) -> BTreeSet<String> {
+        let noted = self.lock();
+        let believing = noted.beliefs.iter().filter(|belief| belief.until.is_none());
+        believing.map(|belief| belief.who.clone()).collect()
+    }
+
+    fn told(&self, subscriber: &str, job: Uuid, came: bool) {
+        self.lock().told.push(Told {
+            client: subscriber.to_owned(),
+            job,
+            came,
+        });
+    }
+
+    fn begin(&self, client: &str, asked: Asked) -> Calling {
+        let mut noted = self.lock();
+        let begun = noted.moment();
+        let index = noted.calls.len();
+        noted.calls.push(Call {
+            client: client.to_owned(),
+            asked,
+            begun,
+            ended: None,
+        });
+        drop(noted);
+        let log = self.clone();
+        Calling { log, index }
+    }
+
+    /// Held for a few instructions only, never across an await.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noted {
+    fn moment(&mut self) -> u64 {
+        self.moments += 1;
+        self.moments
+    }
+}
+
+impl Calling {
+    /// The job was posted, or was not.
+    pub fn posted(self, answer: &Result<Job>) {
+        self.ended(answer.as_ref().map(|_| None));
+    }
+
+    /// The job was claimed, or was not. Who claimed it believes so from now on.
+    pub fn claimed(self, answer: &Result<Claim>) {
+        if let Ok(claim) = answer
+            && claim.is_held()
+        {
+            self.log.believe(claim);
+        }
+        self.ended(answer.as_ref().map(|claim| Some(claim.token())));
+    }
+
+    /// The claim was settled, or was not.
+    pub fn settled(self, answer: &Result<Revision>) {
+        self.ended(answer.as_ref().map(|revision| Some(*revision)));
+    }
+
+    fn ended(self, answer: std::result::Result<Option<Revision>, &Error>) {
+        let answer = match answer {
+            Ok(revision) => Answer::Done(revision),
+            Err(error) => match error.kind() {
+                kind @ (ErrorKind::Unknown | ErrorKind::Lost) => Answer::Unsure(kind),
+                kind => Answer::Failed(kind),
+            },
+        };
+        let mut noted = self.log.lock();
+        let moment = noted.moment();
+        if let Some(call) = noted.calls.get_mut(self.index) {
+            call.ended = Some((moment, answer));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! An auditor of boards, which trusts nothing that the library says of itself.
+//!
+//! It watches all keys of a board from the first revision on, replays them through a small model of its
+//! own ([`history`]), and holds what clients were told ([`log`]) against it ([`judge`]). It shares no code
+//! with the protocol but the names of the keys.
+
+mod history;
+mod judge;
+mod log;
+mod story;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::StreamExt;
+use tokio::{sync::watch, task::JoinHandle};
+use uuid::Uuid;
+
+use self::{
+    history::{Change, History, Names, What},
+    judge::Judge,
+    log::Noted,
+};
+pub use self::{
+    log::{Calling, Log},
+    story::{Promise, Violation},
+};
+use crate::store::{self, Key, KeyRange, Revision, Store, WatchRequest};
+
+/// Watches over a board, and says whether its promises were kept.
+///
+/// It is to be started before anything is on the board, on the store itself and not on what fails by
+/// chance before it; and the store must not forget what it has not [seen](Self::caught_up).
+#[derive(Debug)]
+pub struct Auditor {
+    log: Log,
+    seen: Arc<Mutex<Seen>>,
+    revision: watch::Receiver<Revision>,
+    tail: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    history: History,
+    broken: Option<Violation>,
+}
+
+/// What an auditor found where every promise was kept: how much there was to judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Audit {
+    /// Changes of jobs.
+    pub changes: usize,
+    /// Calls that were noted.
+    pub calls: usize,
+    /// Calls whose answer was that nobody can tell, or that the claim is lost.
+    pub unsure: usize,
+    /// Views that were compared.
+    pub views: usize,
+}
+
+impl Auditor {
+    /// Begins to watch over the board of this name in this namespace, on a store on which nothing has
+    /// happened yet.
+    ///
+    /// # Errors
+    /// Those of [`Store::watch`].
+    pub async fn start(store: &impl Store, namespace: &str, board: &str) -> store::Result<Self> {
+        let all = KeyRange::prefix(Key::new(format!("{namespace}/"))?);
+        let mut events = store
+            .watch(WatchRequest::new(all, Revision::new(1)))
+            .await?;
+        let history = History::new(Names::new(namespace, board));
+        let broken = None;
+        let seen = Arc::new(Mutex::new(Seen { history, broken }));
+        let (told, revision) = watch::channel(Revision::ZERO);
+        let taking = Arc::clone(&seen);
+        let tail = tokio::spawn(async move {
+            while let Some(Ok(batch)) = events.next().await {
+                let mut seen = lock(&taking);
+                if seen.broken.is_none() {
+                    seen.broken = seen.history.take(&batch.events).err();
+                }
+                drop(seen);
+                let last = batch.events.last().map(store::Event::revision);
+                told.send_replace(last.unwrap_or_default());
+            }
+        });
+        let log = Log::default();
+        Ok(Self {
+            log,
+            seen,
+            revision,
+            tail,
+        })
+    }
+
+    /// Where clients note what they do.
+    pub fn log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// Waits until it has seen what happened up to this revision, as far as it concerns boards; false if it
+    /// can see no more. Cancel safe.
+    pub async fn caught_up(&self, revision: Revision) -> bool {
+        let mut seen = self.revision.clone();
+        seen.wait_for(|seen| *seen >= revision).await.is_ok()
+    }
+
+    /// The jobs that are on the board, each with its owner: by number, as seen so far.
+    pub fn on_board(&self) -> BTreeMap<u64, Option<String>> {
+        let seen = lock(&self.seen);
+        let jobs = seen.history.jobs().iter();
+        let owner = |job: &history::OnBoard| Some(job.owner.as_ref()?.who.clone());
+        jobs.map(|(number, job)| (*number, owner(job))).collect()
+    }
+
+    /// Whether the job was consumed or lies in the trash, as seen so far.
+    pub fn has_ended(&self, job: Uuid) -> bool {
+        lock(&self.seen).history.has_ended(job)
+    }
+
+    /// All that happened and was noted so far, a line each.
+    pub fn trace(&self) -> String {
+        let seen = lock(&self.seen);
+        let noted = self.log.lock();
+        let changes = seen
+            .history
+            .changes
+            .iter()
+            .map(|change| format!("{change:?}"));
+        let calls = noted.calls.iter().map(ToString::to_string);
+        let told = noted.told.iter().map(|told| format!("{told:?}"));
+        let lines: Vec<_> = changes.chain(calls).chain(told).collect();
+        lines.join("\n")
+    }
+
+    /// Judges what happened so far, of which it has seen all: subscribers must have been told of all of it.
+    ///
+    /// # Errors
+    /// The first promise that was found broken, with what led to it.
+    pub fn audit(&self) -> Result<Audit, Violation> {
+        let seen = lock(&self.seen);
+        let noted = self.log.lock();
+        let judged = match &seen.broken {
+            Some(broken) => Err(broken.clone()),
+            None => Judge::new(&seen.history).judge(&noted),
+        };
+        let told = |broken: Violation| {
+            let story = story(&seen.history.changes, &noted, broken.number());
+            broken.told(story)
+        };
+        judged.map_err(told)?;
+        let unsure = noted
+            .calls
+            .iter()
+            .filter(|call| matches!(call.ended, Some((_, log::Answer::Unsure(_)))));
+        Ok(Audit {
+            changes: seen.history.changes.len(),
+            calls: noted.calls.len(),
+            unsure: unsure.count(),
+            views: noted.views.len(),
+        })
+    }
+}
+
+impl Drop for Auditor {
+    fn drop(&mut self) {
+        self.tail.abort();
+    }
+}
+
+/// What happened to a job, and what was asked about it.
+fn story(changes: &[Change], noted: &Noted, number: Option<u64>) -> Vec<String> {
+    let ours = changes
+        .iter()
+        .filter(|change| Some(change.number) == number);
+    let (mut names, mut jobs, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for change in ours {
+        match &change.what {
+            What::Posted { name } | What::Claimed { who: name } => names.push(name.clone()),
+            _ => {}
+        }
+        jobs.push(change.uuid);
+        lines.push(format!("at {}: {:?}", change.revision, change.what));
+    }
+    for call in &noted.calls {
+        let about = match &call.asked {
+            log::Asked::Post(name) | log::Asked::Claim(name) => names.contains(name),
+            log::Asked::Consume(held) | log::Asked::Abandon(held) | log::Asked::Trash(held) => {
+                jobs.contains(&held.job)
+            }
+        };
+        if about {
+            lines.push(call.to_string());
+        }
+    }
+    lines
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

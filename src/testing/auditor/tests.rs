@@ -1,0 +1,317 @@
+use serde_json::json;
+
+use super::*;
+use crate::{
+    Claim, Error, ErrorKind, Job, JobBoard, NewJob,
+    store::{Memory, Op, Txn},
+};
+
+const JOB: &str = "/ns/jobs/board/job1";
+
+const UUID: &str = "00000000-0000-4000-8000-000000000001";
+
+/// A store without a board, on which anything can be written.
+struct Raw {
+    store: Memory,
+    auditor: Auditor,
+}
+
+impl Raw {
+    async fn new() -> Self {
+        let store = Memory::new();
+        let auditor = Auditor::start(&store, "/ns", "board").await.unwrap();
+        Self { store, auditor }
+    }
+
+    async fn apply(&self, ops: impl IntoIterator<Item = Op>) {
+        let done = self.store.txn(Txn::new().then(ops)).await.unwrap();
+        assert!(self.auditor.caught_up(done.header.revision).await);
+    }
+
+    /// A job, of which there has been none.
+    async fn posted(&self) {
+        self.apply([put("data", &posting(UUID))]).await;
+    }
+
+    async fn claimed(&self) {
+        self.apply([put("lock", &json!({"owner": "me"}))]).await;
+    }
+
+    fn broken(&self) -> Option<Promise> {
+        self.auditor.audit().err().map(|broken| broken.promise())
+    }
+}
+
+fn posting(uuid: &str) -> serde_json::Value {
+    json!({"uuid": uuid, "name": "job"})
+}
+
+fn key(part: &str) -> Key {
+    Key::new(format!("{JOB}.{part}")).unwrap()
+}
+
+fn put(part: &str, value: &serde_json::Value) -> Op {
+    Op::put(key(part), value.to_string())
+}
+
+fn trash() -> Key {
+    Key::new("/ns/.trash/board/job1").unwrap()
+}
+
+fn all_of_job() -> Op {
+    let all = KeyRange::between(key(""), Key::new(format!("{JOB}/")).unwrap());
+    Op::delete(all.unwrap())
+}
+
+#[tokio::test]
+async fn life_of_a_job_breaks_nothing() {
+    let raw = Raw::new().await;
+    raw.posted().await;
+    raw.claimed().await;
+    raw.apply([Op::delete(key("lock"))]).await;
+    raw.claimed().await;
+    raw.apply([all_of_job(), Op::put(trash(), posting(UUID).to_string())])
+        .await;
+    raw.apply([put("data", &posting(UUID)), Op::delete(trash())])
+        .await;
+    raw.claimed().await;
+    raw.apply([all_of_job()]).await;
+    assert_eq!(raw.auditor.audit().unwrap().changes, 8);
+    assert!(raw.auditor.on_board().is_empty());
+    assert!(raw.auditor.has_ended(UUID.parse().unwrap()));
+}
+
+#[tokio::test]
+async fn second_owner_is_found() {
+    let raw = Raw::new().await;
+    raw.posted().await;
+    raw.claimed().await;
+    assert_eq!(raw.broken(), None);
+    raw.claimed().await;
+    assert_eq!(raw.broken(), Some(Promise::OneOwner));
+}
+
+#[tokio::test]
+async fn owner_of_no_job_is_found() {
+    let raw = Raw::new().await;
+    raw.claimed().await;
+    assert_eq!(raw.broken(), Some(Promise::OneOwner));
+}
+
+#[tokio::test]
+async fn owner_that_outlives_its_job_is_found() {
+    let raw = Raw::new().await;
+    raw.posted().await;
+    raw.claimed().await;
+    raw.apply([Op::delete(key("data"))]).await;
+    assert_eq!(raw.broken(), Some(Promise::OneOwner));
+}
+
+#[tokio::test]
+async fn job_that_is_consumed_without_an_owner_is_found() {
+    let raw = Raw::new().await;
+    raw.posted().await;
+    raw.apply([all_of_job()]).await;
+    assert_eq!(raw.broken(), Some(Promise::Fenced));
+}
+
+#[tokio::test]
+async fn job_that_comes_back_after_it_was_consumed_is_found() {
+    let raw = Raw::new().await;
+    raw.posted().await;
+    raw.claimed().await;
+    raw.apply([all_of_job()]).await;
+    assert_eq!(raw.broken(), None);
+    raw.posted().await;
+    assert_eq!(raw.broken(), Some(Promise::Kept));
+}
+
+#[tokio::test]
+async fn job_that_is_on_the_board_and_in_the_trash_is_found() {
+    let raw = Raw::new().await;
+    raw.posted().await;
+    raw.apply([all_of_job(), Op::put(trash(), posting(UUID).to_string())])
+        .await;
+    assert_eq!(raw.broken(), None);
+    raw.posted().await;
+    assert_eq!(raw.broken(), Some(Promise::Kept));
+}
+
+#[tokio::test]
+async fn posting_that_is_written_over_is_found() {
+    let raw = Raw::new().await;
+    raw.posted().await;
+    raw.posted().await;
+    assert_eq!(raw.broken(), Some(Promise::Kept));
+}
+
+#[tokio::test]
+async fn other_job_in_the_trash_is_found() {
+    let raw = Raw::new().await;
+    raw.posted().await;
+    let other = posting("00000000-0000-4000-8000-000000000002");
+    raw.apply([all_of_job(), Op::put(trash(), other.to_string())])
+        .await;
+    assert_eq!(raw.broken(), Some(Promise::Kept));
+}
+
+/// A board, of which lies can be noted.
+struct Scene {
+    store: Memory,
+    auditor: Auditor,
+    board: JobBoard,
+    log: Log,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let store = Memory::new();
+        let auditor = Auditor::start(&store, "/taskflow", "board").await.unwrap();
+        let board = JobBoard::builder("board").store(store.clone());
+        let board = board.connect().await.unwrap();
+        let log = auditor.log();
+        Self {
+            store,
+            auditor,
+            board,
+            log,
+        }
+    }
+
+    async fn post(&self, name: &str) -> Job {
+        self.board.post(NewJob::new(name)).await.unwrap()
+    }
+
+    async fn claim(&self, who: &str) -> Claim {
+        let job = self.post(who).await;
+        self.board.claim(&job, who).await.unwrap()
+    }
+
+    async fn broken(&self) -> Option<Promise> {
+        let any = Key::new("/taskflow/none").unwrap();
+        let now = self.store.range(store::RangeRequest::new(any));
+        let now = now.await.unwrap().header.revision;
+        assert!(self.auditor.caught_up(now).await);
+        self.auditor.audit().err().map(|broken| broken.promise())
+    }
+}
+
+fn failed<T>(kind: ErrorKind) -> crate::Result<T> {
+    Err(Error::new(kind, "try", "for a test"))
+}
+
+#[tokio::test]
+async fn success_that_did_not_happen_is_found() {
+    let scene = Scene::new().await;
+    let claim = scene.claim("me").await;
+    let consuming = scene.log.consuming("client", &claim);
+    consuming.settled(&Ok(claim.token()));
+    assert_eq!(scene.broken().await, Some(Promise::Definite));
+}
+
+#[tokio::test]
+async fn success_at_another_revision_is_found() {
+    let scene = Scene::new().await;
+    let claim = scene.claim("me").await;
+    let consuming = scene.log.consuming("client", &claim);
+    claim.consume().await.unwrap();
+    consuming.settled(&Ok(claim.token()));
+    assert_eq!(scene.broken().await, Some(Promise::Definite));
+}
+
+#[tokio::test]
+async fn failure_that_happened_is_found_and_an_unsure_one_is_none() {
+    for (kind, broken) in [
+        (ErrorKind::Unavailable, Some(Promise::Definite)),
+        (ErrorKind::Unknown, None),
+        (ErrorKind::Lost, None),
+    ] {
+        let scene = Scene::new().await;
+        let posting = scene.log.posting("client", "job");
+        scene.post("job").await;
+        posting.posted(&failed(kind));
+        assert_eq!(scene.broken().await, broken, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn order_that_is_not_that_of_the_calls_is_found() {
+    let scene = Scene::new().await;
+    let (first, second) = (scene.post("first").await, scene.post("second").await);
+    scene.log.posting("client", "second").posted(&Ok(second));
+    assert_eq!(scene.broken().await, None);
+    scene.log.posting("client", "first").posted(&Ok(first));
+    assert_eq!(scene.broken().await, Some(Promise::Definite));
+}
+
+#[tokio::test]
+async fn consume_that_nobody_asked_for_is_found() {
+    let scene = Scene::new().await;
+    let claiming = scene.log.claiming("client", "me");
+    let claim = scene.claim("me").await;
+    claim.consume().await.unwrap();
+    claiming.claimed(&Ok(claim));
+    assert_eq!(scene.broken().await, Some(Promise::Fenced));
+}
+
+#[tokio::test]
+async fn view_that_is_not_the_board_is_found() {
+    let scene = Scene::new().await;
+    scene.post("job").await;
+    let jobs = scene.board.fresh_jobs().await.unwrap();
+    let now = scene.board.revision();
+    scene.log.saw("client", now, jobs.clone());
+    assert_eq!(scene.broken().await, None);
+    scene.log.saw("client", Revision::new(1), jobs);
+    assert_eq!(scene.broken().await, Some(Promise::View));
+}
+
+#[tokio::test]
+async fn what_is_told_twice_or_not_at_all_is_found() {
+    let scene = Scene::new().await;
+    let job = scene.post("job").await.uuid();
+    scene.log.told_of_post("listener", job);
+    assert_eq!(scene.broken().await, None);
+    scene.log.told_of_removal("listener", job);
+    assert_eq!(scene.broken().await, Some(Promise::View));
+    scene.log.deaf("listener");
+    assert_eq!(scene.broken().await, None);
+    scene.log.told_of_removal("listener", job);
+    assert_eq!(scene.broken().await, Some(Promise::View));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_believe_at_the_same_time_are_found() {
+    for overlap in [false, true] {
+        let scene = Scene::new().await;
+        let claim = scene.claim("first").await;
+        scene.log.believe(&claim);
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        claim.abandon().await.unwrap();
+        let again = scene.board.claim(claim.job(), "second").await.unwrap();
+        if !overlap {
+            scene.log.disbelieve("first");
+        }
+        scene.log.believe(&again);
+        let broken = overlap.then_some(Promise::OneBelief);
+        assert_eq!(scene.broken().await, broken);
+    }
+}
+
+#[tokio::test]
+async fn story_tells_what_led_to_it() {
+    let raw = Raw::new().await;
+    raw.posted().await;
+    raw.claimed().await;
+    raw.claimed().await;
+    let told = raw.auditor.audit().unwrap_err().to_string();
+    let lines: Vec<_> = told.lines().collect();
+    assert!(
+        lines[0].contains("job 1") && lines[0].contains("me"),
+        "{told}"
+    );
+    assert!(
+        lines[1].contains("Posted") && lines[2].contains("Claimed"),
+        "{told}"
+    );
+}

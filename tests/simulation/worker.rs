@@ -1,0 +1,304 @@
+//! A process of the simulation: it does by chance what users of a board do, and crashes now and then.
+
+use std::{future::Future, time::Duration};
+
+use futures::future::join_all;
+use jobboard::{
+    Claim, Error, Event, EventKind, Job, JobBoard, NewJob, Result, random::Random, testing::Log,
+};
+use serde_json::json;
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::world::{DEADLINE, Times, World, below, up_to};
+
+/// How often a process does something.
+const EACH: u64 = 700;
+
+/// How much longer than its deadline a call takes at most.
+const SLACK: Duration = Duration::from_secs(1);
+
+pub(crate) struct Worker {
+    world: World,
+    number: u64,
+    chance: Random,
+    log: Log,
+    /// How many names were given.
+    names: u64,
+    life: Life,
+    /// What crashed: it stays as it was, cut off from the world.
+    crashed: Vec<Life>,
+}
+
+/// One incarnation of the process.
+struct Life {
+    name: String,
+    board: JobBoard,
+    claims: Vec<Claim>,
+    /// What listens to the board.
+    listening: JoinSet<()>,
+}
+
+impl Worker {
+    pub(crate) fn new(world: World, number: u64) -> Self {
+        let (chance, log) = (world.chance(), world.auditor.log());
+        let life = Life::begin(&world, number, 0);
+        Self {
+            world,
+            number,
+            chance,
+            log,
+            names: 0,
+            life,
+            crashed: Vec::new(),
+        }
+    }
+
+    /// Works until all is done.
+    pub(crate) async fn work(mut self) {
+        let mut times = self.world.times.clone();
+        self.connect().await;
+        while *times.borrow() == Times::Trouble {
+            self.step().await;
+            let pause = sleep(up_to(&self.chance, EACH));
+            tokio::select! {
+                biased;
+                _ = times.wait_for(|now| *now != Times::Trouble) => {}
+                () = pause => {}
+            }
+        }
+        _ = times.wait_for(|now| *now == Times::Calm).await;
+        self.finish().await;
+    }
+
+    /// Connects, however long it takes.
+    async fn connect(&mut self) {
+        while ended(self.life.board.connect()).await.is_err() {
+            sleep(up_to(&self.chance, EACH)).await;
+        }
+        self.life.listen(&self.log);
+    }
+
+    async fn step(&mut self) {
+        match below(&self.chance, 40) {
+            0..8 => self.post().await,
+            8..20 => self.claim().await,
+            20..31 => self.settle().await,
+            31..33 => self.look(),
+            33 => self.give_back(),
+            34 => self.report().await,
+            35 => self.restore().await,
+            36 => self.pause().await,
+            37 | 38 => self.resume().await,
+            _ => self.crash().await,
+        }
+    }
+
+    async fn post(&mut self) {
+        let names: Vec<_> = (0..=below(&self.chance, 3))
+            .map(|_| self.name("job"))
+            .collect();
+        let (board, client, log) = (&self.life.board, &self.life.name, &self.log);
+        let posts = names.into_iter().map(|name| async move {
+            let calling = log.posting(client, &name);
+            let job = NewJob::new(name).details(json!({"some": "details"}));
+            calling.posted(&ended(board.post(job)).await);
+        });
+        join_all(posts).await;
+    }
+
+    async fn claim(&mut self) {
+        let mut jobs: Vec<_> = self.life.board.jobs().only_unclaimed().collect();
+        if below(&self.chance, 8) == 0 {
+            jobs = self.life.board.jobs().collect();
+        }
+        let mut claims = Vec::new();
+        for _ in 0..=below(&self.chance, 3) {
+            if jobs.is_empty() {
+                break;
+            }
+            let place = below(&self.chance, jobs.len() as u64);
+            let job = jobs.swap_remove(usize::try_from(place).unwrap());
+            claims.push(self.claim_one(job));
+        }
+        let claimed = join_all(claims).await;
+        self.life.claims.extend(claimed.into_iter().flatten());
+    }
+
+    fn claim_one(&mut self, job: Job) -> impl Future<Output = Option<Claim>> + use<> {
+        let who = self.name("owner");
+        let (board, client, log) = (
+            self.life.board.clone(),
+            self.life.name.clone(),
+            self.log.clone(),
+        );
+        async move {
+            let calling = log.claiming(&client, &who);
+            let claimed = ended(board.claim(&job, &who)).await;
+            calling.claimed(&claimed);
+            let claim = claimed.ok()?;
+            let lost = claim.cancellation();
+            // Ends with the claim.
+            tokio::spawn(async move {
+                lost.cancelled().await;
+                log.disbelieve(&who);
+            });
+            Some(claim)
+        }
+    }
+
+    /// Settles a claim; one that could not be is given back.
+    async fn settle(&mut self) {
+        let Some(claim) = self.life.any(&self.chance) else {
+            return;
+        };
+        let (client, log) = (&self.life.name, &self.log);
+        match below(&self.chance, 10) {
+            0..6 => {
+                let calling = log.consuming(client, &claim);
+                calling.settled(&ended(claim.consume()).await);
+            }
+            6..8 => {
+                let calling = log.abandoning(client, &claim);
+                calling.settled(&ended(claim.abandon()).await);
+            }
+            _ => {
+                let calling = log.trashing(client, &claim);
+                calling.settled(&ended(claim.trash("no good")).await);
+            }
+        }
+    }
+
+    /// Drops a claim: it is given back whenever that can be done, and nothing is told of it.
+    fn give_back(&mut self) {
+        if let Some(claim) = self.life.any(&self.chance) {
+            self.log.disbelieve(claim.owner());
+        }
+    }
+
+    fn look(&self) {
+        let board = &self.life.board;
+        if board.connected() {
+            self.log
+                .saw(&self.life.name, board.revision(), board.jobs());
+        }
+    }
+
+    async fn report(&mut self) {
+        if let Some(claim) = self.life.claims.first() {
+            _ = ended(claim.progress(0.5, Some("half"))).await;
+        }
+    }
+
+    /// Brings a job back from the trash, as an operator does.
+    async fn restore(&self) {
+        let review = self.life.board.trash_review();
+        let Ok(trash) = ended(review.list()).await else {
+            return;
+        };
+        if let Some(job) = trash.jobs.first() {
+            _ = ended(review.restore(job)).await;
+        }
+    }
+
+    async fn pause(&self) {
+        _ = ended(self.life.board.pause("operator", None)).await;
+    }
+
+    async fn resume(&self) {
+        _ = ended(self.life.board.resume()).await;
+    }
+
+    /// Nothing comes from this life any more, and another begins.
+    async fn crash(&mut self) {
+        for claim in &self.life.claims {
+            self.log.disbelieve(claim.owner());
+        }
+        self.log.deaf(&self.life.name);
+        let number = self.crashed.len() + 1;
+        let next = Life::begin(&self.world, self.number, number);
+        self.crashed.push(std::mem::replace(&mut self.life, next));
+        sleep(up_to(&self.chance, EACH)).await;
+        self.connect().await;
+    }
+
+    /// Does all that is left, with all others.
+    async fn finish(mut self) {
+        let board = self.life.board.clone();
+        self.look();
+        while !ended(board.fresh_jobs())
+            .await
+            .is_ok_and(|mut jobs| jobs.next().is_none())
+        {
+            // A pause can have come late.
+            _ = ended(board.resume()).await;
+            let jobs: Vec<_> = board.jobs().only_unclaimed().take(3).collect();
+            let claims: Vec<_> = jobs.into_iter().map(|job| self.claim_one(job)).collect();
+            let claimed = join_all(claims).await.into_iter().flatten();
+            self.life.claims.extend(claimed);
+            while let Some(claim) = self.life.claims.pop() {
+                let calling = self.log.consuming(&self.life.name, &claim);
+                calling.settled(&ended(claim.consume()).await);
+            }
+            // Somebody holds what is left, or it is not due yet.
+            sleep(up_to(&self.chance, EACH)).await;
+        }
+        self.look();
+        board.close().await;
+        // Each who listens has heard of all that the board saw.
+        while self.life.listening.join_next().await.is_some() {}
+    }
+
+    fn name(&mut self, what: &str) -> String {
+        self.names += 1;
+        format!("{what}-{}-{}", self.number, self.names)
+    }
+}
+
+impl Life {
+    fn begin(world: &World, number: u64, life: usize) -> Self {
+        let name = format!("process-{number}-{life}");
+        let board = world.board(number);
+        Self {
+            name,
+            board,
+            claims: Vec::new(),
+            listening: JoinSet::new(),
+        }
+    }
+
+    /// Listens to what comes onto the board and goes off it, what is there now included.
+    fn listen(&mut self, log: &Log) {
+        let kinds = [EventKind::Posted, EventKind::Removal];
+        let mut events = self.board.events(kinds).unwrap();
+        for job in self.board.jobs() {
+            log.told_of_post(&self.name, job.uuid());
+        }
+        let (name, log) = (self.name.clone(), log.clone());
+        self.listening.spawn(async move {
+            while let Some(told) = events.next().await {
+                match told.event {
+                    Event::Posted(job) => log.told_of_post(&name, job.uuid()),
+                    Event::Removal(job) => log.told_of_removal(&name, job.uuid()),
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+    }
+
+    fn any(&mut self, chance: &Random) -> Option<Claim> {
+        if self.claims.is_empty() {
+            return None;
+        }
+        let place = below(chance, self.claims.len() as u64);
+        Some(self.claims.swap_remove(usize::try_from(place).unwrap()))
+    }
+}
+
+/// What a call comes to: each ends in time.
+async fn ended<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let ended = timeout(DEADLINE + SLACK, call).await;
+    ended.expect("a call ends by its deadline")
+}

@@ -1,0 +1,230 @@
+//! A world of processes that share a board over stores that fail by chance, and what chance does to them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono::DateTime;
+use jobboard::{
+    JobBoard, JobBoardBuilder,
+    clock::Clock,
+    random::Random,
+    store::{Faults, Faulty, Key, Memory, RangeRequest, Store},
+    testing::{Audit, Auditor},
+};
+use tokio::{
+    runtime::{Builder, RngSeed},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::worker::Worker;
+
+const NAMESPACE: &str = "/sim";
+
+const BOARD: &str = "board";
+
+/// The time to live of the processes' leases.
+pub(crate) const TTL: Duration = Duration::from_secs(4);
+
+/// How long a call is waited for.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(3);
+
+/// How long things go wrong.
+const TROUBLE: Duration = Duration::from_secs(20);
+
+/// How much later than a lease's time to live its jobs can be claimed again.
+const LATE: Duration = Duration::from_millis(1_500);
+
+/// More than it takes until all jobs are done, when nothing goes wrong any more.
+const CALM: Duration = Duration::from_mins(10);
+
+/// How many processes there are.
+const PROCESSES: u64 = 3;
+
+/// What a run came to.
+pub(crate) struct Ran {
+    pub(crate) audited: Result<Audit, String>,
+    /// All that happened, in order: the same for the same seed.
+    pub(crate) trace: String,
+}
+
+/// Whether things go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Times {
+    Trouble,
+    /// No longer, and nobody does anything but hold what it holds.
+    Still,
+    /// All jobs are to be done.
+    Calm,
+}
+
+/// What all processes share.
+#[derive(Clone)]
+pub(crate) struct World {
+    memory: Memory,
+    pub(crate) auditor: Arc<Auditor>,
+    random: Random,
+    group_commit: bool,
+    /// Whether the store ends leases that live.
+    loses_leases: bool,
+    pub(crate) times: watch::Receiver<Times>,
+    /// The stores of the processes that live, by their numbers.
+    stores: Arc<Mutex<BTreeMap<u64, Faulty<Memory>>>>,
+}
+
+/// Runs the world of this seed.
+pub(crate) fn run(seed: u64) -> Ran {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        // Who is woken first of those who wait for the same is drawn by chance.
+        .rng_seed(RngSeed::from_bytes(&seed.to_be_bytes()))
+        .build()
+        .unwrap();
+    runtime.block_on(live(seed))
+}
+
+async fn live(seed: u64) -> Ran {
+    let random = Random::seeded(seed);
+    let memory = Memory::new();
+    let auditor = Auditor::start(&memory, NAMESPACE, BOARD).await.unwrap();
+    let (tell, times) = watch::channel(Times::Trouble);
+    let world = World {
+        memory,
+        auditor: Arc::new(auditor),
+        group_commit: random.number().is_multiple_of(2),
+        loses_leases: random.number().is_multiple_of(2),
+        random,
+        times,
+        stores: Arc::default(),
+    };
+    if world.loses_leases {
+        world.auditor.log().excuse_beliefs();
+    }
+    let mut workers = JoinSet::new();
+    for number in 0..PROCESSES {
+        workers.spawn(Worker::new(world.clone(), number).work());
+    }
+    _ = timeout(TROUBLE, world.chaos()).await;
+    for store in world.stores() {
+        store.set_faults(Faults::NONE);
+        store.cut_off(false);
+    }
+    tell.send_replace(Times::Still);
+    sleep(TTL + LATE).await;
+    let recovered = world.recovered();
+    tell.send_replace(Times::Calm);
+    let ended = timeout(CALM, workers.join_all()).await;
+    let left = world.auditor.on_board();
+    let audited = match (world.auditor.audit(), recovered, ended) {
+        (Err(broken), ..) => Err(broken.to_string()),
+        (_, Err(stuck), _) => Err(stuck),
+        (_, _, Err(_)) => Err(format!(
+            "it does not end, and these jobs are left: {left:?}"
+        )),
+        _ if !left.is_empty() => Err(format!("these jobs are left: {left:?}")),
+        (Ok(audit), ..) => Ok(audit),
+    };
+    let trace = world.auditor.trace();
+    Ran { audited, trace }
+}
+
+impl World {
+    /// A board for a process, on a store of its own that fails by chance; what it had before is cut off for
+    /// ever.
+    pub(crate) fn board(&self, number: u64) -> JobBoard {
+        let faults = match *self.times.borrow() {
+            Times::Trouble => Faults::ALL,
+            Times::Still | Times::Calm => Faults::NONE,
+        };
+        let store = Faulty::new(self.memory.clone(), self.chance(), faults);
+        let before = self.stores.lock().unwrap().insert(number, store.clone());
+        if let Some(before) = before {
+            before.cut_off(true);
+        }
+        let board: JobBoardBuilder = JobBoard::builder(BOARD);
+        board
+            .namespace(NAMESPACE)
+            .store(store)
+            .ttl(TTL)
+            .deadline(DEADLINE)
+            .group_commit(self.group_commit)
+            .random(self.chance())
+            .clock(Clock::counted_from(DateTime::UNIX_EPOCH))
+            .build()
+            .unwrap()
+    }
+
+    /// A generator of somebody's own.
+    pub(crate) fn chance(&self) -> Random {
+        Random::seeded(self.random.number())
+    }
+
+    fn stores(&self) -> Vec<Faulty<Memory>> {
+        self.stores.lock().unwrap().values().cloned().collect()
+    }
+
+    /// Makes things go wrong, for ever.
+    async fn chaos(&self) {
+        let chance = self.chance();
+        loop {
+            sleep(up_to(&chance, 2_000)).await;
+            let number = below(&chance, PROCESSES);
+            let Some(store) = self.stores.lock().unwrap().get(&number).cloned() else {
+                continue;
+            };
+            match below(&chance, 8) {
+                0 => store.set_faults(Faults::NONE),
+                1 | 2 => store.set_faults(Faults::ALL),
+                3 | 4 => {
+                    store.cut_off(true);
+                    sleep(up_to(&chance, 8_000)).await;
+                    // It can have crashed meanwhile, and is cut off for ever then.
+                    if let Some(store) = self.stores.lock().unwrap().get(&number) {
+                        store.cut_off(false);
+                    }
+                }
+                5 if self.loses_leases => store.lose_a_lease().await,
+                6 => store.extend_leases().await,
+                _ => self.compact().await,
+            }
+        }
+    }
+
+    /// Forgets all that the store need not keep.
+    async fn compact(&self) {
+        let any = RangeRequest::new(Key::new("/").unwrap());
+        let now = self.memory.range(any).await.unwrap().header.revision;
+        if self.auditor.caught_up(now).await {
+            // It can have been done before.
+            _ = self.memory.compact(now).await;
+        }
+    }
+
+    /// Whether each job that has an owner has one that believes so.
+    fn recovered(&self) -> Result<(), String> {
+        let believing = self.auditor.log().believing();
+        for (number, owner) in self.auditor.on_board() {
+            if let Some(owner) = owner
+                && !believing.contains(&owner)
+            {
+                return Err(format!("job {number} is still held by {owner}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A number below this one.
+pub(crate) fn below(chance: &Random, bound: u64) -> u64 {
+    chance.number() % bound.max(1)
+}
+
+/// A time up to so many milliseconds.
+pub(crate) fn up_to(chance: &Random, millis: u64) -> Duration {
+    Duration::from_millis(below(chance, millis + 1))
+}
