@@ -40,6 +40,26 @@ mod shared_memory {
     for_each_law!(on_shared_memory);
 }
 
+mod memory_that_does_not_fail {
+    use jobboard::{
+        random::Random,
+        store::{Faults, Faulty},
+    };
+
+    use super::*;
+
+    macro_rules! on_faulty {
+        ($kind:ident $area:ident $law:ident) => {
+            #[tokio::test(start_paused = true)]
+            async fn $law() {
+                let store = Faulty::new(Memory::new(), Random::seeded(1), Faults::NONE);
+                conformance::$area::$law(&store, stringify!($law)).await;
+            }
+        };
+    }
+    for_each_law!(on_faulty);
+}
+
 #[cfg(feature = "etcd")]
 mod real_etcd {
     use jobboard::{store::etcd::Etcd, testing::LocalEtcd};
