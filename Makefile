@@ -51,7 +51,7 @@ test: ## Run every test, doc test and example, on both versions of etcd
 
 # A seed replays only where tokio draws its own chance from it too, which takes a flag, and so a build of
 # its own.
-SIMULATION := RUSTFLAGS='--cfg tokio_unstable' $(CARGO)
+SIMULATION := RUSTFLAGS='--cfg tokio_unstable' CARGO_PROFILE_DEV_OPT_LEVEL=1 $(CARGO)
 SIMULATED := --locked --target-dir target/simulation --no-default-features --features testing --test simulation
 
 .PHONY: simulation

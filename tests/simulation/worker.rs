@@ -69,6 +69,12 @@ impl Worker {
                 () = pause => {}
             }
         }
+        let owners = self
+            .life
+            .claims
+            .iter()
+            .map(|claim| claim.owner().to_owned());
+        self.world.holding.lock().unwrap().extend(owners);
         _ = times.wait_for(|now| *now == Times::Calm).await;
         self.finish().await;
     }
@@ -82,7 +88,7 @@ impl Worker {
     }
 
     async fn step(&mut self) {
-        match below(&self.chance, 40) {
+        match below(&self.chance, 42) {
             0..8 => self.post().await,
             8..20 => self.claim().await,
             20..31 => self.settle().await,
@@ -90,8 +96,10 @@ impl Worker {
             33 => self.give_back(),
             34 => self.report().await,
             35 => self.restore().await,
-            36 => self.pause().await,
-            37 | 38 => self.resume().await,
+            36 => self.release().await,
+            37 => self.pause().await,
+            38 | 39 => self.resume().await,
+            40 => self.cancel().await,
             _ => self.crash().await,
         }
     }
@@ -101,10 +109,16 @@ impl Worker {
             .map(|_| self.name("job"))
             .collect();
         let (board, client, log) = (&self.life.board, &self.life.name, &self.log);
-        let posts = names.into_iter().map(|name| async move {
-            let calling = log.posting(client, &name);
-            let job = NewJob::new(name).details(json!({"some": "details"}));
-            calling.posted(&ended(board.post(job)).await);
+        let posts = names.into_iter().map(|name| {
+            let unique = (below(&self.chance, 3) == 0).then(|| below(&self.chance, 2));
+            async move {
+                let calling = log.posting(client, &name);
+                let mut job = NewJob::new(name).details(json!({"some": "details"}));
+                if let Some(key) = unique {
+                    job = job.unique(key.to_string());
+                }
+                calling.posted(&ended(board.post(job)).await);
+            }
         });
         join_all(posts).await;
     }
@@ -200,6 +214,27 @@ impl Worker {
         };
         if let Some(job) = trash.jobs.first() {
             _ = ended(review.restore(job)).await;
+        }
+    }
+
+    /// Takes a job from its owner, as an operator does: he makes sure that the owner stops.
+    async fn release(&self) {
+        let board = &self.life.board;
+        let held = board
+            .jobs()
+            .find_map(|job| Some((job.id(), board.holder(job.id())?)));
+        if let Some((job, holder)) = held {
+            self.log
+                .disbelieve(holder.name.as_deref().unwrap_or_default());
+            _ = ended(board.release(job, holder.token, None)).await;
+        }
+    }
+
+    /// Asks for a job to be stopped: one that nobody holds goes into the trash.
+    async fn cancel(&self) {
+        let board = &self.life.board;
+        if let Some(job) = board.jobs().next() {
+            _ = ended(board.cancel(&job, "operator", None)).await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! A world of processes that share a board over stores that fail by chance, and what chance does to them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -72,6 +72,8 @@ pub(crate) struct World {
     /// Whether the store ends leases that live.
     loses_leases: bool,
     pub(crate) times: watch::Receiver<Times>,
+    /// The owners of the claims that processes held when the trouble was over.
+    pub(crate) holding: Arc<Mutex<BTreeSet<String>>>,
     /// The stores of the processes that live, by their numbers.
     stores: Arc<Mutex<BTreeMap<u64, Faulty<Memory>>>>,
 }
@@ -100,6 +102,7 @@ async fn live(seed: u64) -> Ran {
         loses_leases: random.number().is_multiple_of(2),
         random,
         times,
+        holding: Arc::default(),
         stores: Arc::default(),
     };
     if world.loses_leases {
@@ -205,12 +208,12 @@ impl World {
         }
     }
 
-    /// Whether each job that has an owner has one that believes so.
+    /// Whether each job that has an owner has one that lives and holds it.
     fn recovered(&self) -> Result<(), String> {
-        let believing = self.auditor.log().believing();
+        let holding = self.holding.lock().unwrap();
         for (number, owner) in self.auditor.on_board() {
             if let Some(owner) = owner
-                && !believing.contains(&owner)
+                && !holding.contains(&owner)
             {
                 return Err(format!("job {number} is still held by {owner}"));
             }

@@ -85,6 +85,7 @@ pub(super) enum What {
 pub(super) struct OnBoard {
     pub(super) uuid: Uuid,
     pub(super) owner: Option<Owner>,
+    unique: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,9 +251,20 @@ impl History {
                 name: posting["name"].as_str().unwrap_or_default().to_owned(),
             },
         };
+        let unique = posting["jobboard"]["unique"].as_str().map(str::to_owned);
+        let mut others = self.jobs.values();
+        if unique.is_some() && others.any(|other| other.unique == unique) {
+            let why = "another job with its unique key is on the board";
+            return Err(Violation::new(Promise::Unique, Some(number), why));
+        }
         self.ended.remove(&uuid);
         self.posted.insert(uuid);
-        self.jobs.insert(number, OnBoard { uuid, owner: None });
+        let job = OnBoard {
+            uuid,
+            owner: None,
+            unique,
+        };
+        self.jobs.insert(number, job);
         self.note(number, uuid, what);
         Ok(())
     }

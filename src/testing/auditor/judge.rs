@@ -88,13 +88,13 @@ impl<'a> Judge<'a> {
             }
             // An owner's key can go for other reasons.
             (Answer::Failed(_), Some(_)) if matches!(call.asked, Asked::Abandon(_)) => Ok(()),
-            (Answer::Failed(_), Some(change)) => {
+            (Answer::Failed(_) | Answer::NotNeeded, Some(change)) => {
                 let why = format!("what failed happened at {}", change.revision);
                 broken(Some(change.number), why)
             }
-            (Answer::Done(None), Some(_)) | (Answer::Failed(_), None) | (Answer::Unsure(_), _) => {
-                Ok(())
-            }
+            (Answer::Done(None), Some(_))
+            | (Answer::Failed(_) | Answer::NotNeeded, None)
+            | (Answer::Unsure(_), _) => Ok(()),
         }
     }
 

@@ -82,6 +82,8 @@ pub(super) enum Answer {
     Done(Option<Revision>),
     /// It was not, and will not be.
     Failed(ErrorKind),
+    /// There was no need for it: another job has its unique key.
+    NotNeeded,
     /// It can have been done.
     Unsure(ErrorKind),
 }
@@ -209,13 +211,6 @@ impl Log {
         self.lock().deaf.insert(subscriber.to_owned());
     }
 
-    /// Who believes to own a job, now.
-    pub fn believing(&self) -> BTreeSet<String> {
-        let noted = self.lock();
-        let believing = noted.beliefs.iter().filter(|belief| belief.until.is_none());
-        believing.map(|belief| belief.who.clone()).collect()
-    }
-
     fn told(&self, subscriber: &str, job: Uuid, came: bool) {
         self.lock().told.push(Told {
             client: subscriber.to_owned(),
@@ -255,7 +250,10 @@ impl Noted {
 impl Calling {
     /// The job was posted, or was not.
     pub fn posted(self, answer: &Result<Job>) {
-        self.ended(answer.as_ref().map(|_| None));
+        match answer {
+            Ok(job) if job.existed() => self.note(Answer::NotNeeded),
+            answer => self.ended(answer.as_ref().map(|_| None)),
+        }
     }
 
     /// The job was claimed, or was not. Who claimed it believes so from now on.
@@ -281,6 +279,10 @@ impl Calling {
                 kind => Answer::Failed(kind),
             },
         };
+        self.note(answer);
+    }
+
+    fn note(self, answer: Answer) {
         let mut noted = self.log.lock();
         let moment = noted.moment();
         if let Some(call) = noted.calls.get_mut(self.index) {

@@ -11,6 +11,8 @@ pub enum Promise {
     /// I2: a job that was posted is on the board, in the trash, or was consumed once; none is lost,
     /// none comes back.
     Kept,
+    /// Of the jobs on the board, one at most has a unique key.
+    Unique,
     /// I3: no change carries the token of an owner that was not the owner before it.
     Fenced,
     /// I4: what failed for sure changed nothing, what succeeded is in the store, and the order of

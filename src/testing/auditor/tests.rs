@@ -146,6 +146,22 @@ async fn posting_that_is_written_over_is_found() {
 }
 
 #[tokio::test]
+async fn second_job_with_a_unique_key_is_found() {
+    let raw = Raw::new().await;
+    let unique = |uuid| {
+        let mut posting = posting(uuid);
+        posting["jobboard"] = json!({"unique": "key"});
+        posting.to_string()
+    };
+    raw.apply([Op::put(key("data"), unique(UUID))]).await;
+    assert_eq!(raw.broken(), None);
+    let other = Key::new("/ns/jobs/board/job2.data").unwrap();
+    let uuid = "00000000-0000-4000-8000-000000000002";
+    raw.apply([Op::put(other, unique(uuid))]).await;
+    assert_eq!(raw.broken(), Some(Promise::Unique));
+}
+
+#[tokio::test]
 async fn other_job_in_the_trash_is_found() {
     let raw = Raw::new().await;
     raw.posted().await;
