@@ -469,7 +469,7 @@ fn bench_tells_each_figure_beside_another_for_people_and_for_programs() {
         .iter()
         .map(|row| row["measure"].as_str().unwrap())
         .collect();
-    assert_eq!(measures.len(), 6, "{measures:?}");
+    assert_eq!(measures.len(), 9, "{measures:?}");
     for row in &rows {
         let ratio = of(row, "board") / of(row, "other");
         assert!((ratio - of(row, "ratio")).abs() < 1e-9, "{row}");
