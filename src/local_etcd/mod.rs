@@ -6,6 +6,7 @@
 //! so that every etcd is started by one thread that lives as long as the process (`spawner`).
 
 mod binary;
+mod cluster;
 mod http;
 mod ports;
 mod spawner;
@@ -32,8 +33,8 @@ const TRIES: usize = 5;
 /// How much of the log is shown of an etcd that ended.
 const LOG_LINES: usize = 24;
 
-/// A running etcd of one member, on loopback and in a temporary folder. Dropping it kills it and
-/// removes the folder.
+/// A running etcd, of one member or one [of several](LocalEtcdBuilder::start_members), on loopback
+/// and in a temporary folder. Dropping it kills it, paused or not, and removes the folder.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -49,6 +50,8 @@ pub struct LocalEtcd {
     setup: LocalEtcdBuilder,
     ports: Ports,
     folder: TempDir,
+    /// The members of its cluster if it has others, as etcd takes them.
+    cluster: Option<String>,
 }
 
 /// How a [`LocalEtcd`] is to be started.
@@ -156,21 +159,10 @@ impl LocalEtcdBuilder {
             Some(path) => binary::check(path)?,
             None => binary::default()?,
         });
-        let folder = tempfile::Builder::new()
-            .prefix("jobboard-etcd-")
-            .tempdir()
-            .map_err(system("make a temporary folder"))?;
-        let mut etcd = LocalEtcd {
-            process: None,
-            setup: self,
-            ports: free_ports()?,
-            folder,
-        };
+        let mut etcd = LocalEtcd::prepare(self)?;
         for _ in 1..TRIES {
             match etcd.launch().await {
-                Err(LocalEtcdError::Ended(log)) if log.contains("address already in use") => {
-                    etcd.ports = free_ports()?;
-                }
+                Err(error) if is_about_ports(&error) => etcd.ports = free_ports()?,
                 done => return done.map(|()| etcd),
             }
         }
@@ -296,6 +288,21 @@ impl LocalEtcd {
         self.folder.path()
     }
 
+    /// One that has all it needs and does not run yet.
+    fn prepare(setup: LocalEtcdBuilder) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("jobboard-etcd-")
+            .tempdir()
+            .map_err(system("make a temporary folder"))?;
+        Ok(Self {
+            process: None,
+            setup,
+            ports: free_ports()?,
+            folder,
+            cluster: None,
+        })
+    }
+
     async fn launch(&mut self) -> Result<()> {
         let command = self.command()?;
         self.process = Some(spawner::spawn(command).await?);
@@ -336,8 +343,9 @@ impl LocalEtcd {
             .binary
             .as_ref()
             .ok_or(LocalEtcdError::NotRunning)?;
-        let (name, client) = (self.name(), self.endpoint());
-        let peer = format!("http://127.0.0.1:{}", self.ports.peer);
+        let (name, client, peer) = (self.name(), self.endpoint(), self.peer());
+        let alone = || self.as_member();
+        let cluster = self.cluster.clone().unwrap_or_else(alone);
         let log = fs::File::create(self.log_path()).map_err(system("make the log of etcd"))?;
         let mut command = Command::new("setpriv");
         command
@@ -350,7 +358,7 @@ impl LocalEtcd {
             .args(["--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer])
             .args(["--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("{name}={peer}")])
+            .args(["--initial-cluster", &cluster])
             .args(["--logger", "zap", "--log-level", "error"])
             .args(&self.setup.flags)
             .current_dir(self.folder.path())
@@ -380,6 +388,15 @@ impl LocalEtcd {
     fn name(&self) -> String {
         let name = self.folder.path().file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
+    }
+
+    fn peer(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.peer)
+    }
+
+    /// It among the members of a cluster, as etcd takes them.
+    fn as_member(&self) -> String {
+        format!("{}={}", self.name(), self.peer())
     }
 
     fn log_path(&self) -> PathBuf {
@@ -416,6 +433,11 @@ impl Drop for LocalEtcd {
 
 fn free_ports() -> Result<Ports> {
     Ports::free().map_err(system("find free ports"))
+}
+
+/// Whether somebody else took a port first.
+fn is_about_ports(error: &LocalEtcdError) -> bool {
+    matches!(error, LocalEtcdError::Ended(log) if log.contains("address already in use"))
 }
 
 fn system(doing: &'static str) -> impl FnOnce(io::Error) -> LocalEtcdError {
