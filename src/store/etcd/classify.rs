@@ -3,7 +3,7 @@
 //! The answer of a server that refused says so; everything that is not known to be a refusal is
 //! ambiguous. Whether *no answer* is ambiguous depends on what was asked: a read changes nothing.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, fmt};
 
 use etcd_client::Error as ClientError;
 use tonic::{Code, ConnectError, Status};
@@ -25,9 +25,9 @@ pub(super) fn to_error(error: ClientError, effect: Effect, doing: &str) -> Error
     Error::new(kind(&error, effect), message).with_source(error)
 }
 
-/// The error of a call that was not answered in time.
-pub(super) fn late(effect: Effect, doing: &str) -> Error {
-    Error::new(unanswered(effect), format!("{doing}: no answer in time"))
+/// The error of a call whose answer is not waited for any longer.
+pub(super) fn late(effect: Effect, doing: &str, why: impl fmt::Display) -> Error {
+    Error::new(unanswered(effect), format!("{doing}: {why}"))
 }
 
 /// The error of an answer that can not be read.

@@ -2,7 +2,8 @@
 //!
 //! etcd's client spreads requests over its endpoints and does not notice when one is dead or stands
 //! still, so that it is given one endpoint at a time. A [`Line`] stays with one member as long as
-//! that answers, and goes over to the next, by a new connection, when it does not. What could change something is sent again
+//! that answers, and goes over to the next, by a new connection, when it does not. An answer that
+//! can not come any more ([`Health`]) is not waited for. What could change something is sent again
 //! only if it certainly never left, as no connection was there to send it on; a read is in any case.
 
 use std::{
@@ -20,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     classify::{self, Effect},
     endpoint::Endpoint,
+    health::{Answer, Health, Hopeless},
     settings::Settings,
 };
 use crate::store::{Error, Result};
@@ -33,6 +35,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 pub(super) struct Target {
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) settings: Settings,
+    pub(super) health: Health,
     options: ConnectOptions,
 }
 
@@ -44,6 +47,7 @@ impl Target {
         check_encryption(&endpoints, &settings)?;
         let options = options(&settings);
         Ok(Self {
+            health: Health::new(endpoints.len()),
             endpoints,
             settings,
             options,
@@ -134,17 +138,45 @@ struct Current {
     client: Option<Arc<Client>>,
 }
 
-/// A request that failed, and what it can have done.
-struct Failure {
-    error: ClientError,
-    effect: Effect,
+/// The connection that a request goes by.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) client: Arc<Client>,
+    /// The place of its member among the endpoints.
+    pub(super) endpoint: usize,
+    /// Its number.
+    pub(super) generation: u64,
+}
+
+/// A request without the answer that was asked for, and what it can have done.
+enum Failure {
+    Answered { error: ClientError, effect: Effect },
+    NotWaitedFor { why: Hopeless, effect: Effect },
 }
 
 impl Failure {
+    /// It never left.
+    const fn not_sent(error: ClientError) -> Self {
+        let effect = Effect::Nothing;
+        Self::Answered { error, effect }
+    }
+
     /// Whether sending it (again) can do no harm, and some good.
     fn may_be_repeated(&self) -> bool {
-        self.effect == Effect::Nothing && classify::is_trouble_of_the_connection(&self.error)
-            || classify::was_never_sent(&self.error)
+        match self {
+            Self::Answered { error, effect } => {
+                *effect == Effect::Nothing && classify::is_trouble_of_the_connection(error)
+                    || classify::was_never_sent(error)
+            }
+            Self::NotWaitedFor { effect, .. } => *effect == Effect::Nothing,
+        }
+    }
+
+    fn into_error(self, doing: &str) -> Error {
+        match self {
+            Self::Answered { error, effect } => classify::to_error(error, effect, doing),
+            Self::NotWaitedFor { why, effect } => classify::late(effect, doing, why),
+        }
     }
 }
 
@@ -162,8 +194,8 @@ impl Line {
         }
     }
 
-    /// The client of the current endpoint, and the number of its connection.
-    pub(super) async fn client(&self) -> Result<(Arc<Client>, u64), ClientError> {
+    /// The current connection, which is made if there is none.
+    pub(super) async fn connection(&self) -> Result<Connection, ClientError> {
         if let Some(known) = self.known() {
             return Ok(known);
         }
@@ -181,7 +213,11 @@ impl Line {
         if current.generation == generation {
             current.client = Some(Arc::clone(&client));
         }
-        Ok((client, generation))
+        Ok(Connection {
+            client,
+            endpoint,
+            generation,
+        })
     }
 
     /// Goes over to the next endpoint, unless somebody did so before.
@@ -204,6 +240,14 @@ impl Line {
         self.target.settings.max_response_bytes
     }
 
+    /// Waits until the member of that connection is found to stand still from now on.
+    pub(super) fn stalled(
+        &self,
+        connection: &Connection,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        self.target.health.stalled(connection.endpoint)
+    }
+
     /// Asks etcd by `attempt`, which is called again if the request never left, changes nothing, or
     /// was refused for an old token.
     pub(super) async fn call<T, F, A>(
@@ -213,9 +257,9 @@ impl Line {
         attempt: A,
     ) -> Result<T>
     where
-        T: Send,
+        T: Answer + Send,
         F: Future<Output = Result<T, ClientError>> + Send,
-        A: Fn(Arc<Client>) -> F + Send + Sync,
+        A: Fn(Connection) -> F + Send + Sync,
     {
         let settings = &self.target.settings;
         let started = Instant::now();
@@ -236,49 +280,77 @@ impl Line {
             )
             .sleep(sleep)
             .when(may_try_again);
-        match timeout(settings.request_timeout, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(failure)) => Err(classify::to_error(failure.error, failure.effect, &doing())),
-            Err(_) => {
-                self.leave(connection.load(Ordering::Relaxed));
-                Err(classify::late(effect, &doing()))
-            }
-        }
+        let Ok(answer) = timeout(settings.request_timeout, answer).await else {
+            self.leave(connection.load(Ordering::Relaxed));
+            return Err(classify::late(effect, &doing(), "no answer in time"));
+        };
+        answer.map_err(|failure| failure.into_error(&doing()))
     }
 
     async fn ask<T, F>(
         &self,
         effect: Effect,
-        connection: &AtomicU64,
-        attempt: &(impl Fn(Arc<Client>) -> F + Sync),
+        asked: &AtomicU64,
+        attempt: &(impl Fn(Connection) -> F + Sync),
     ) -> Result<T, Failure>
     where
+        T: Answer,
         F: Future<Output = Result<T, ClientError>> + Send,
     {
-        let not_sent = |error| Failure {
-            error,
-            effect: Effect::Nothing,
-        };
-        let (client, generation) = self.client().await.map_err(not_sent)?;
-        connection.store(generation, Ordering::Relaxed);
-        let mut answer = attempt(Arc::clone(&client)).await;
+        let connection = self.connection().await.map_err(Failure::not_sent)?;
+        asked.store(connection.generation, Ordering::Relaxed);
+        let mut answer = self.wait(effect, &connection, attempt).await?;
         if answer.as_ref().is_err_and(classify::is_about_old_token) {
-            client.refresh_token().await.map_err(not_sent)?;
-            answer = attempt(client).await;
+            let renewed = connection.client.refresh_token().await;
+            renewed.map_err(Failure::not_sent)?;
+            answer = self.wait(effect, &connection, attempt).await?;
         }
         if answer
             .as_ref()
             .is_err_and(classify::is_trouble_of_the_connection)
         {
-            self.leave(generation);
+            self.leave(connection.generation);
         }
-        answer.map_err(|error| Failure { error, effect })
+        answer.map_err(|error| Failure::Answered { error, effect })
     }
 
-    fn known(&self) -> Option<(Arc<Client>, u64)> {
+    /// Makes an attempt, and waits for its answer as long as one can come.
+    async fn wait<T, F>(
+        &self,
+        effect: Effect,
+        connection: &Connection,
+        attempt: &(impl Fn(Connection) -> F + Sync),
+    ) -> Result<Result<T, ClientError>, Failure>
+    where
+        T: Answer,
+        F: Future<Output = Result<T, ClientError>> + Send,
+    {
+        let (health, patience) = (&self.target.health, self.target.settings.connect_timeout);
+        let hopeless = health.hopeless(&connection.client, connection.endpoint, patience);
+        tokio::select! {
+            biased;
+            answer = attempt(connection.clone()) => {
+                if let Some(term) = answer.as_ref().ok().and_then(Answer::term) {
+                    health.learn(term);
+                }
+                Ok(answer)
+            }
+            why = hopeless => {
+                if why == Hopeless::StandsStill {
+                    self.leave(connection.generation);
+                }
+                Err(Failure::NotWaitedFor { why, effect })
+            }
+        }
+    }
+
+    fn known(&self) -> Option<Connection> {
         let current = self.current();
-        let client = current.client.as_ref()?;
-        Some((Arc::clone(client), current.generation))
+        Some(Connection {
+            client: Arc::clone(current.client.as_ref()?),
+            endpoint: current.endpoint,
+            generation: current.generation,
+        })
     }
 
     /// Held for a few instructions only, never across an await.

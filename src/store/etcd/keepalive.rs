@@ -29,7 +29,7 @@ use tokio::{
 
 use super::{
     classify,
-    connection::{Line, Target},
+    connection::{Connection, Line, Target},
     convert,
 };
 use crate::store::{Beat, KeepAlive, KeepAliveFeed, Lease};
@@ -204,7 +204,9 @@ impl Beats {
     /// Opens a stream, which sends the first keep-alive. Its answer tells the time to live as well,
     /// but not through this client; it is the one that was granted.
     async fn open(&self) -> Result<(Pulse, Duration), ClientError> {
-        let (client, connection) = self.line.client().await?;
+        let Connection {
+            client, generation, ..
+        } = self.line.connection().await?;
         let id = self.lease.id.get();
         let mut opened = client.lease_client().keep_alive(id).await;
         if opened.as_ref().is_err_and(classify::is_about_old_token) {
@@ -215,7 +217,7 @@ impl Beats {
         let pulse = Pulse {
             keeper,
             answers,
-            connection,
+            connection: generation,
         };
         Ok((pulse, self.lease.ttl))
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settings`, `endpoint`, `version` | what can be set, where etcd is, which etcd it is |
 //! | `connection` | which member is asked, what is tried again, how long a call takes |
+//! | `health` | whether an answer can still come |
 //! | `classify` | what an error says about the request |
 //! | `convert` | etcd's protocol |
 //! | `watch`, `keepalive` | the two kinds of streams |
@@ -15,6 +16,7 @@ mod classify;
 mod connection;
 mod convert;
 mod endpoint;
+mod health;
 mod keepalive;
 mod probe;
 mod settings;
@@ -28,14 +30,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use etcd_client::Client;
 use tokio::time::Instant;
 
 #[cfg(feature = "tls")]
 pub use self::settings::Tls;
 use self::{
     classify::Effect,
-    connection::{Line, Target},
+    connection::{Connection, Line, Target},
     endpoint::Endpoint,
     keepalive::Keeper,
 };
@@ -54,11 +55,12 @@ use super::{
 /// [`connect`](Self::connect). Keep-alives run on a thread of their own, whatever becomes of it.
 ///
 /// With several endpoints it stays with one of them while that answers; a request that could not be
-/// sent to one is sent to the next.
+/// sent to one is sent to the next. A member that stands still is left after some two seconds, and
+/// what was sent under a leader that is none any more is not waited for.
 pub struct Etcd {
     target: Arc<Target>,
     requests: Line,
-    watches: Line,
+    watches: Arc<Line>,
     keeper: Keeper,
     cluster_id: u64,
     version: Version,
@@ -97,7 +99,7 @@ impl Etcd {
         let found = probe::probe(&target).await?;
         Ok(Self {
             requests: Line::new(Arc::clone(&target), found.endpoint),
-            watches: Line::new(Arc::clone(&target), found.endpoint),
+            watches: Arc::new(Line::new(Arc::clone(&target), found.endpoint)),
             keeper: Keeper::new(Arc::clone(&target), found.endpoint),
             cluster_id: found.cluster_id,
             version: found.version,
@@ -133,7 +135,7 @@ impl Store for Etcd {
         let doing = || format!("read {:?}", request.range);
         let (key, options) = convert::get_request(&request)?;
         let limit = self.requests.max_response_bytes();
-        let attempt = |client: Arc<Client>| {
+        let attempt = |Connection { client, .. }| {
             let (key, options) = (key.clone(), options.clone());
             let kv = client.kv_client();
             async move {
@@ -164,7 +166,7 @@ impl Store for Etcd {
         // Made anew for each attempt: most have one, and a copy of all keys and values is spared.
         let first = Mutex::new(Some(convert::txn_request(&txn)?));
         let limit = self.requests.max_response_bytes();
-        let attempt = |client: Arc<Client>| {
+        let attempt = |Connection { client, .. }| {
             let again = || convert::txn_request(&txn).expect("it was made once before");
             let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
             let request = first.take().unwrap_or_else(again);
@@ -182,7 +184,7 @@ impl Store for Etcd {
     async fn grant(&self, ttl: Duration) -> Result<Lease> {
         let doing = || format!("grant a lease of {ttl:?}");
         let seconds = convert::ttl_seconds(ttl)?;
-        let attempt = |client: Arc<Client>| async move {
+        let attempt = |Connection { client, .. }| async move {
             let sent_at = Instant::now();
             let granted = client.lease_client().grant(seconds, None).await?;
             Ok((sent_at, granted))
@@ -197,8 +199,9 @@ impl Store for Etcd {
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<()> {
-        let attempt =
-            |client: Arc<Client>| async move { client.lease_client().revoke(lease.get()).await };
+        let attempt = |Connection { client, .. }| async move {
+            client.lease_client().revoke(lease.get()).await
+        };
         let doing = || format!("revoke lease {lease}");
         self.requests.call(Effect::Change, doing, attempt).await?;
         Ok(())
@@ -210,8 +213,9 @@ impl Store for Etcd {
 
     async fn compact(&self, revision: Revision) -> Result<()> {
         let number = convert::revision_number(revision)?;
-        let attempt =
-            |client: Arc<Client>| async move { client.kv_client().compact(number, None).await };
+        let attempt = |Connection { client, .. }| async move {
+            client.kv_client().compact(number, None).await
+        };
         let doing = || format!("compact to revision {revision}");
         self.requests.call(Effect::Change, doing, attempt).await?;
         Ok(())

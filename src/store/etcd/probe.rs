@@ -86,6 +86,7 @@ async fn ask(target: &Target) -> Result<Found> {
 async fn status(target: &Target, endpoint: usize) -> Result<(Client, Found), ClientError> {
     let client = target.client(&target.endpoints[endpoint]).await?;
     let status = client.maintenance_client().status().await?;
+    target.health.learn(status.raft_term());
     let found = Found {
         endpoint,
         cluster_id: status.header().map_or(0, ResponseHeader::cluster_id),

@@ -6,8 +6,8 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How long [`connect`](super::Etcd::connect) may take, and one attempt to reach an endpoint
-    /// later on. Defaults to 2 s.
+    /// How long [`connect`](super::Etcd::connect) may take, one attempt to reach an endpoint later
+    /// on, and a member that leaves a call waiting to say how it is. Defaults to 2 s.
     pub connect_timeout: Duration,
     /// How long a call may take, all its attempts together; after that it fails, as
     /// [`Ambiguous`](crate::store::ErrorKind::Ambiguous) if it may have been sent and could change
@@ -18,7 +18,7 @@ pub struct Settings {
     /// Defaults to 6 s.
     pub keep_alive_interval: Duration,
     /// How long etcd may take to say that it is; after that the connection is given up. Defaults to
-    /// 2 s.
+    /// 1.5 s.
     pub keep_alive_timeout: Duration,
     /// How often the kernel looks after a connection that is silent. Defaults to 10 s.
     pub tcp_keep_alive: Duration,
@@ -63,7 +63,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(5),
             keep_alive_interval: Duration::from_secs(6),
-            keep_alive_timeout: Duration::from_secs(2),
+            keep_alive_timeout: Duration::from_millis(1_500),
             tcp_keep_alive: Duration::from_secs(10),
             max_response_bytes: 256 * 1024 * 1024,
             user: None,

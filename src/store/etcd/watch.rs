@@ -1,23 +1,24 @@
 //! Watches: what etcd says of a failed one comes as a message like any other, after which the
 //! stream stays open and silent.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use etcd_client::{
     Client, Error as ClientError, WatchClient, WatchOptions, WatchResponse,
     WatchStream as EtcdStream,
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 
 use super::{
     classify::{self, Effect},
-    connection::Line,
+    connection::{Connection, Line},
     convert,
+    health::Hopeless,
 };
 use crate::store::{Error, ErrorKind, Result, WatchBatch, WatchRequest, WatchStream};
 
 /// Opens a watch on `line`. When this returns, etcd has accepted it.
-pub(super) async fn open(line: &Line, request: WatchRequest) -> Result<WatchStream> {
+pub(super) async fn open(line: &Arc<Line>, request: WatchRequest) -> Result<WatchStream> {
     let doing = format!("watch {:?} from revision {}", request.range, request.from);
     let (key, options) = convert::watch_request(&request.range, request.from)?;
     let limit = line.max_response_bytes();
@@ -25,20 +26,28 @@ pub(super) async fn open(line: &Line, request: WatchRequest) -> Result<WatchStre
         let watches = client.watch_client().max_decoding_message_size(limit);
         begin(watches, key.clone(), options.clone())
     };
-    let attempt = |client: Arc<Client>| async move {
-        let (stream, first) = ask(&client).await?;
+    let attempt = |connection: Connection| async move {
+        let client = &connection.client;
+        let (stream, first) = ask(client).await?;
         if !first.as_ref().is_some_and(is_denied) {
-            return Ok((stream, first));
+            return Ok(((connection, stream), first));
         }
         // An old token is refused as a user without permission is. Requests renew theirs, but a
         // watch can be the first use of its connection for hours.
         client.refresh_token().await?;
-        ask(&client).await
+        let (stream, first) = ask(client).await?;
+        Ok(((connection, stream), first))
     };
-    let (stream, first) = line
+    let ((connection, stream), first) = line
         .call(Effect::Nothing, || doing.clone(), attempt)
         .await?;
-    let watch = Watch { stream, doing };
+    let watch = Watch {
+        stream,
+        stalled: line.stalled(&connection).boxed(),
+        line: Arc::clone(line),
+        connection,
+        doing,
+    };
     match first {
         None => Err(watch.ended()),
         Some(created) if created.canceled() => Err(watch.cancelled(&created)),
@@ -68,6 +77,10 @@ fn is_denied(response: &WatchResponse) -> bool {
 
 struct Watch {
     stream: EtcdStream,
+    /// Ends when its member is found to stand still: sooner than the stream says so.
+    stalled: BoxFuture<'static, ()>,
+    line: Arc<Line>,
+    connection: Connection,
     doing: String,
 }
 
@@ -86,7 +99,13 @@ impl Watch {
 
     async fn next(&mut self) -> Result<WatchBatch> {
         loop {
-            let message = self.stream.message().await;
+            let message = tokio::select! {
+                biased;
+                message = self.stream.message() => message,
+                () = &mut self.stalled => {
+                    return Err(self.gone(Hopeless::StandsStill));
+                }
+            };
             let response = message
                 .map_err(|error| self.broken(error))?
                 .ok_or_else(|| self.ended())?;
@@ -109,13 +128,21 @@ impl Watch {
         })
     }
 
+    /// What breaks one stream of a connection seldom spares the next.
     fn broken(&self, error: ClientError) -> Error {
+        if classify::is_trouble_of_the_connection(&error) {
+            self.line.leave(self.connection.generation);
+        }
         classify::to_error(error, Effect::Nothing, &self.doing)
     }
 
     fn ended(&self) -> Error {
-        let message = format!("{}: etcd ended the stream", self.doing);
-        Error::new(ErrorKind::Unavailable, message)
+        self.gone("etcd ended the stream")
+    }
+
+    fn gone(&self, why: impl fmt::Display) -> Error {
+        self.line.leave(self.connection.generation);
+        Error::new(ErrorKind::Unavailable, format!("{}: {why}", self.doing))
     }
 
     fn cancelled(&self, response: &WatchResponse) -> Error {
