@@ -58,6 +58,10 @@ SIMULATED := --locked --target-dir target/simulation --no-default-features --fea
 simulation: ## Simulate boards in trouble, and audit them (SEEDS=, SEED=)
 	@$(if $(SEED),SEED=$(SEED)) $(if $(SEEDS),SEEDS=$(SEEDS)) $(SIMULATION) test $(SIMULATED) -- --nocapture
 
+.PHONY: mutants
+mutants: ## Set bugs into the code one by one, and see that the simulation finds them
+	@deploy/mutants.py
+
 .PHONY: bench
 bench: ## Run the benchmarks on both versions of etcd, and show what is to be reached and what is
 	@etcds=$$(deploy/tools.sh both); peers=$$(deploy/tools.sh peers); \

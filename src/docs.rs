@@ -6,6 +6,9 @@ pub mod keyspace {}
 #[doc = include_str!("docs/contract.md")]
 pub mod contract {}
 
+#[doc = include_str!("docs/testing.md")]
+pub mod testing {}
+
 #[doc = include_str!("docs/performance.md")]
 #[doc = include_str!("docs/performance.svg")]
 pub mod performance {}

@@ -48,13 +48,28 @@ pub(super) fn tested() -> Result<Vec<PathBuf>> {
     Ok(vec![default()?, newer])
 }
 
-/// Passes a path of which a file is.
+/// Passes a path of which a file is, as one that is the same in any folder: etcd is started in one of
+/// its own.
 pub(super) fn check(path: PathBuf) -> Result<PathBuf> {
-    if path.is_file() {
+    if path.is_file()
+        && let Ok(path) = std::path::absolute(&path)
+    {
         return Ok(path);
     }
     Err(LocalEtcdError::Missing(format!(
         "there is no etcd at {}: install one (Debian: apt install etcd-server), or name another",
         path.display()
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_from_here_is_good_elsewhere_and_one_that_leads_nowhere_is_refused() {
+        let path = check("Cargo.toml".into()).unwrap();
+        assert!(path.is_absolute() && path.is_file());
+        assert!(check("no/such/etcd".into()).is_err());
+    }
 }
