@@ -17,7 +17,7 @@ const NEWER: &str = "target/tools/etcd-3.5.1/etcd";
 /// The etcd that is run when nobody says which.
 pub(super) fn default() -> Result<PathBuf> {
     if let Some(path) = env::var_os(ETCD) {
-        return check(path.into());
+        return check(path);
     }
     let paths = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&paths)
@@ -50,16 +50,15 @@ pub(super) fn tested() -> Result<Vec<PathBuf>> {
 
 /// Passes a path of which a file is, as one that is the same in any folder: etcd is started in one of
 /// its own.
-pub(super) fn check(path: PathBuf) -> Result<PathBuf> {
-    if path.is_file()
-        && let Ok(path) = std::path::absolute(&path)
-    {
-        return Ok(path);
+pub(super) fn check(path: impl AsRef<Path>) -> Result<PathBuf> {
+    let path = path.as_ref();
+    match std::path::absolute(path) {
+        Ok(absolute) if absolute.is_file() => Ok(absolute),
+        _ => Err(LocalEtcdError::Missing(format!(
+            "there is no etcd at {}: install one (Debian: apt install etcd-server), or name another",
+            path.display()
+        ))),
     }
-    Err(LocalEtcdError::Missing(format!(
-        "there is no etcd at {}: install one (Debian: apt install etcd-server), or name another",
-        path.display()
-    )))
 }
 
 #[cfg(test)]
@@ -68,8 +67,8 @@ mod tests {
 
     #[test]
     fn path_from_here_is_good_elsewhere_and_one_that_leads_nowhere_is_refused() {
-        let path = check("Cargo.toml".into()).unwrap();
+        let path = check("Cargo.toml").unwrap();
         assert!(path.is_absolute() && path.is_file());
-        assert!(check("no/such/etcd".into()).is_err());
+        assert!(check("no/such/etcd").is_err());
     }
 }
