@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sets one bug at a time into the code, and sees that the simulation finds it.
+"""Sets one bug at a time into the code, and sees that the simulation finds it, or else a test of the library.
 
     deploy/mutants.py [NAME ...]      all, or those whose names contain one of these
 
@@ -84,11 +84,12 @@ def sync():
         shutil.copy2(ROOT / name, COPY / name)
 
 
-def run():
+def cargo_test(*which):
+    """What the tests print when they fail; nothing if they pass."""
     settings = {"RUSTFLAGS": "--cfg tokio_unstable", "CARGO_PROFILE_DEV_OPT_LEVEL": "1",
                 "SEEDS": SEEDS, "RUST_BACKTRACE": "0"}
-    command = ["cargo", "test", "--locked", "--no-default-features", "--features", "testing",
-               "--test", "simulation", "--target-dir", str(COPY / "target")]
+    command = ["cargo", "test", "--locked", "--no-default-features",
+               "--target-dir", str(COPY / "target"), *which]
     try:
         done = subprocess.run(command, cwd=COPY, env={**os.environ, **settings}, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=400)
@@ -96,10 +97,18 @@ def run():
         return "it does not end"
     if "error: could not compile" in done.stdout:
         sys.exit(f"a bug can not be compiled:\n{done.stdout[-3000:]}")
-    if done.returncode == 0:
-        return None
-    found = re.search(r"seed \d+: ([^\n]{1,90})", done.stdout)
-    return found.group(1) if found else "it panics"
+    return done.stdout if done.returncode else None
+
+
+def run():
+    """How the bug is found: by the simulation, or else by the tests of the library."""
+    printed = cargo_test("--features", "testing", "--test", "simulation")
+    if printed:
+        found = re.search(r"seed \d+: (\w+ is broken|[^\n]{1,60})", printed)
+        return found.group(1) if found else printed[-60:].strip()
+    printed = cargo_test("--lib")
+    found = printed and re.search(r"^test (\S+) \.\.\. FAILED", printed, re.MULTILINE)
+    return f"`{found.group(1)}`" if found else printed and printed[-60:].strip()
 
 
 def main():

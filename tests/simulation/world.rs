@@ -114,7 +114,7 @@ async fn live(seed: u64) -> Ran {
     }
     _ = timeout(TROUBLE, world.chaos()).await;
     for store in world.stores() {
-        store.set_faults(Faults::NONE);
+        store.set_faults(no_faults());
         store.cut_off(false);
     }
     tell.send_replace(Times::Still);
@@ -142,7 +142,7 @@ impl World {
     pub(crate) fn board(&self, number: u64) -> JobBoard {
         let faults = match *self.times.borrow() {
             Times::Trouble => Faults::ALL,
-            Times::Still | Times::Calm => Faults::NONE,
+            Times::Still | Times::Calm => no_faults(),
         };
         let store = Faulty::new(self.memory.clone(), self.chance(), faults);
         let before = self.stores.lock().unwrap().insert(number, store.clone());
@@ -181,7 +181,7 @@ impl World {
                 continue;
             };
             match below(&chance, 8) {
-                0 => store.set_faults(Faults::NONE),
+                0 => store.set_faults(no_faults()),
                 1 | 2 => store.set_faults(Faults::ALL),
                 3 | 4 => {
                     store.cut_off(true);
@@ -220,6 +220,13 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Nothing goes wrong; who is cut off waits for his answers all the same.
+const fn no_faults() -> Faults {
+    let mut faults = Faults::NONE;
+    faults.patience = Faults::ALL.patience;
+    faults
 }
 
 /// A number below this one.

@@ -10,7 +10,7 @@ use crate::{
             Change::{self, Delete, Put},
             DATA, DONE, FENCED, FOREIGN, FREE, HELD, Keys, LAST_MODIFIED, Lost, NEIGHBOUR,
             OUR_OTHER, OURS, OWNER, PAUSED, POSTING, RELEASED, REPLACED, Row, SEEN, SENT, SINCE,
-            STATE, Stage, TASKFLOWS, UNREADABLE, check, check_lost, hold,
+            STATE, Stage, TASKFLOWS, UNIQUE, UNREADABLE, check, check_lost, hold,
         },
     },
     store::ErrorKind,
@@ -22,6 +22,11 @@ const LOST: Settled<Outcome> = Settled::Known(Err(NotHeld { now: None }));
 
 fn consume(stage: &Stage) -> Consume {
     Consume::new(&stage.keys, &stage.guard, hold(Some(CLAIM)), None)
+}
+
+fn consume_with_a_unique_key(stage: &Stage) -> Consume {
+    let unique = Key::new(UNIQUE).unwrap();
+    Consume::new(&stage.keys, &stage.guard, hold(Some(CLAIM)), Some(unique))
 }
 
 fn consume_by_name(stage: &Stage) -> Consume {
@@ -99,6 +104,12 @@ fn job_is_consumed_as_long_as_the_token_holds() {
         },
     ];
     check(HELD, consume, rows);
+}
+
+#[test]
+fn unique_key_goes_with_its_job() {
+    let rows = [consumed("held", &[Put(UNIQUE, ANY)])];
+    check(HELD, consume_with_a_unique_key, rows);
 }
 
 #[test]

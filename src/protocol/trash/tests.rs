@@ -5,7 +5,7 @@ use crate::protocol::{
         Change::{self, Delete, Put},
         DATA, FOREIGN, FREE, HELD, Keys, LAST_MODIFIED, Lost, NEIGHBOUR, OUR_OTHER, OURS, OWNER,
         PAUSED, POSTING, RELEASED, REPLACED, Row, SEEN, SENT, SINCE, STATE, Stage, TASKFLOWS,
-        TRASH, UNREADABLE, check, check_lost, hold,
+        TRASH, UNIQUE, UNIQUE_POSTING, UNREADABLE, check, check_lost, hold,
     },
     time::Timestamp,
 };
@@ -25,7 +25,11 @@ fn trash(stage: &Stage) -> Trash {
 }
 
 fn trash_into(stage: &Stage, copy: u32) -> Trash {
-    let posting = Posting::read(Bytes::from_static(POSTING)).unwrap();
+    trash_of(stage, copy, POSTING)
+}
+
+fn trash_of(stage: &Stage, copy: u32, posting: &'static [u8]) -> Trash {
+    let posting = Posting::read(Bytes::from_static(posting)).unwrap();
     let note = TrashNote {
         on: Timestamp::parse("2026-01-31T12:00:00Z").unwrap().get(),
         by: "w",
@@ -112,6 +116,12 @@ fn job_is_trashed_as_long_as_the_token_holds() {
         ),
     ];
     check(HELD, trash, rows);
+}
+
+#[test]
+fn unique_key_goes_with_its_job() {
+    let rows = [trashed("held", &[Put(UNIQUE, ANY)], GONE)];
+    check(HELD, |stage| trash_of(stage, 0, UNIQUE_POSTING), rows);
 }
 
 #[test]

@@ -21,6 +21,26 @@ use super::{
 use crate::random::Random;
 
 /// A [`Store`] that fails by chance. Clones fail together.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> jobboard::store::Result<()> {
+/// use jobboard::{
+///     random::Random,
+///     store::{ErrorKind, Faults, Faulty, Key, Memory, StoreExt},
+/// };
+///
+/// let mut faults = Faults::NONE;
+/// faults.lost_answers = 1_000;
+/// let store = Faulty::new(Memory::new(), Random::seeded(42), faults);
+/// let key = Key::new("greeting")?;
+/// let lost = store.put(key.clone(), "hello".into()).await.unwrap_err();
+/// assert_eq!(lost.kind(), ErrorKind::Ambiguous);
+/// assert!(store.get(key).await?.is_some(), "it was done all the same");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Faulty<S> {
     inner: Arc<S>,

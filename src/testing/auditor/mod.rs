@@ -33,6 +33,28 @@ use crate::store::{self, Key, KeyRange, Revision, Store, WatchRequest};
 ///
 /// It is to be started before anything is on the board, on the store itself and not on what fails by
 /// chance before it; and the store must not forget what it has not [seen](Self::caught_up).
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use jobboard::{JobBoard, NewJob, store::Memory, testing::Auditor};
+///
+/// let store = Memory::new();
+/// let auditor = Auditor::start(&store, "/taskflow", "images").await?;
+/// let board = JobBoard::builder("images").store(store).connect().await?;
+///
+/// let posting = auditor.log().posting("poster", "thumbnail of a.png");
+/// let posted = board.post(NewJob::new("thumbnail of a.png")).await;
+/// posting.posted(&posted);
+///
+/// let jobs = board.fresh_jobs().await?;
+/// auditor.log().saw("poster", board.revision(), jobs);
+/// assert!(auditor.caught_up(board.revision()).await);
+/// assert_eq!(auditor.audit()?.changes, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Auditor {
     log: Log,
