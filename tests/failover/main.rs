@@ -126,6 +126,13 @@ impl Scene {
         self.board.post(NewJob::new(name)).await.unwrap()
     }
 
+    /// Ends a story in which no call failed, and what was held still is.
+    async fn end_without_failure(self, held: Vec<Claim>, told: &Told) {
+        told.assert_none_failed();
+        consume(held).await;
+        self.end(told).await;
+    }
+
     /// Ends the story: all jobs have ended, each once, and what was told is true.
     async fn end(self, told: &Told) {
         println!(
@@ -143,6 +150,15 @@ impl Scene {
     }
 }
 
+/// Kills these members in the midst of the load, and has them back after a while.
+async fn away_for_a_while(cluster: &mut Cluster, members: &[usize]) {
+    sleep(WHILE).await;
+    cluster.kill(members);
+    sleep(3 * WHILE).await;
+    cluster.restart(members).await;
+    sleep(WHILE).await;
+}
+
 /// Consumes what was held all the time, and still is.
 async fn consume(held: Vec<Claim>) {
     for claim in held {
@@ -157,13 +173,7 @@ async fn no_call_fails_when_a_follower_is_killed() {
         let mut scene = Scene::on(cluster).await;
         let mut followers = scene.cluster.followers().await;
         followers.retain(|place| *place != scene.talks_to);
-        let trouble = async {
-            sleep(WHILE).await;
-            scene.cluster.kill(&followers[..1]);
-            sleep(3 * WHILE).await;
-            scene.cluster.restart(&followers[..1]).await;
-            sleep(WHILE).await;
-        };
+        let trouble = away_for_a_while(&mut scene.cluster, &followers[..1]);
         let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
         told.assert_none_failed();
         scene.end(&told).await;
@@ -176,19 +186,14 @@ async fn no_call_fails_when_the_member_that_is_talked_to_is_killed() {
     on_each(|cluster| async {
         let mut scene = Scene::on(cluster).await;
         let held = scene.held().await;
-        let talks_to = scene.talks_to;
-        println!("  it leads: {}", scene.cluster.leader().await == talks_to);
-        let trouble = async {
-            sleep(WHILE).await;
-            scene.cluster.kill(&[talks_to]);
-            sleep(3 * WHILE).await;
-            scene.cluster.restart(&[talks_to]).await;
-            sleep(WHILE).await;
-        };
+        let talks_to = [scene.talks_to];
+        println!(
+            "  it leads: {}",
+            scene.cluster.leader().await == scene.talks_to
+        );
+        let trouble = away_for_a_while(&mut scene.cluster, &talks_to);
         let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
-        told.assert_none_failed();
-        consume(held).await;
-        scene.end(&told).await;
+        scene.end_without_failure(held, &told).await;
     })
     .await;
 }
@@ -298,10 +303,8 @@ async fn pause_talked_to(scene: Scene, leader: usize) {
         sleep(WHILE).await;
     };
     let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
-    told.assert_none_failed();
     let gap = told.longest_gap();
-    consume(held).await;
-    scene.end(&told).await;
+    scene.end_without_failure(held, &told).await;
     assert!(gap <= NOTICED, "{gap:?}");
 }
 
@@ -434,9 +437,7 @@ async fn no_call_fails_when_the_lead_moves() {
             sleep(WHILE).await;
         };
         let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
-        told.assert_none_failed();
-        consume(held).await;
-        scene.end(&told).await;
+        scene.end_without_failure(held, &told).await;
     })
     .await;
 }
@@ -456,9 +457,7 @@ async fn board_goes_on_by_itself_when_all_members_were_killed_and_are_back() {
             sleep(3 * WHILE).await;
         };
         let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
-        told.assert_none_failed();
-        consume(held).await;
-        scene.end(&told).await;
+        scene.end_without_failure(held, &told).await;
     })
     .await;
 }

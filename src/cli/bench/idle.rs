@@ -22,26 +22,19 @@ struct Times {
 }
 
 impl Times {
-    async fn by_hand(&mut self, raw: &mut Raw, number: usize) -> Result<(), Failure> {
-        let (took, posted) = timed(raw.alone(Raw::post(number))).await?;
+    async fn by_hand(
+        &mut self,
+        raw: &mut Raw,
+        guard: Option<i64>,
+        number: usize,
+    ) -> Result<(), Failure> {
+        let (took, posted) = timed(raw.under(guard, Some(number), Raw::post(number))).await?;
         self.post.push(took);
         let claim = raw.claim(number, posted);
-        let (took, token) = timed(raw.alone(claim)).await?;
+        let (took, token) = timed(raw.under(guard, None, claim)).await?;
         self.claim.push(took);
-        let (took, _) = timed(raw.alone(Raw::consume(number, token))).await?;
-        self.consume.push(took);
-        Ok(())
-    }
-
-    async fn guarded(&mut self, raw: &mut Raw, guard: i64, number: usize) -> Result<(), Failure> {
-        let post = raw.guarded(guard, Some(number), Raw::post(number));
-        let (took, posted) = timed(post).await?;
-        self.post.push(took);
-        let claim = raw.claim(number, posted);
-        let (took, token) = timed(raw.guarded(guard, None, claim)).await?;
-        self.claim.push(took);
-        let consume = raw.guarded(guard, None, Raw::consume(number, token));
-        let (took, _) = timed(consume).await?;
+        let consume = Raw::consume(number, token);
+        let (took, _) = timed(raw.under(guard, None, consume)).await?;
         self.consume.push(took);
         Ok(())
     }
@@ -63,7 +56,7 @@ pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let mut raw = Raw::connect(&etcd.endpoint()).await?;
     let board = super::board(&etcd.endpoint()).await?;
     let mut careful = Raw::connect(&watched.endpoint()).await?;
-    let guard = careful.guard().await?;
+    let guard = Some(careful.guard().await?);
     let mut watch = Raw::connect(&watched.endpoint()).await?.watch().await?;
     let watching = tokio::spawn(async move { while let Ok(Some(_)) = watch.message().await {} });
     let mut times: [Times; 3] = Default::default();
@@ -71,9 +64,9 @@ pub(super) async fn measure(plan: &Plan) -> Result<Vec<Row>, Failure> {
         if number == WARM_UP {
             times = Default::default();
         }
-        times[0].by_hand(&mut raw, number).await?;
+        times[0].by_hand(&mut raw, None, number).await?;
         times[1].by_board(&board).await?;
-        times[2].guarded(&mut careful, guard, number).await?;
+        times[2].by_hand(&mut careful, guard, number).await?;
     }
     watching.abort();
     board.close().await;

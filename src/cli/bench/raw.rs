@@ -128,18 +128,20 @@ impl Raw {
         Ok(revision_of(put.header()))
     }
 
-    /// As [`alone`](Self::alone), under a guard, and with a receipt if there is a number for one.
-    pub(super) async fn guarded(
+    /// As [`alone`](Self::alone); if there is a guard, under that, and with a receipt if there is a number
+    /// for one.
+    pub(super) async fn under(
         &mut self,
-        guard: i64,
+        guard: Option<i64>,
         receipt: Option<usize>,
         mut parts: Parts,
     ) -> Result<i64, Failure> {
-        parts.when.push(guard_is(guard));
-        parts
-            .then
-            .extend(receipt.map(|number| self.receipt(number)));
-        parts.otherwise.push(TxnOp::get(guard_key(), None));
+        if let Some(guard) = guard {
+            parts.when.push(guard_is(guard));
+            let receipt = receipt.map(|number| self.receipt(number));
+            parts.then.extend(receipt);
+            parts.otherwise.push(TxnOp::get(guard_key(), None));
+        }
         self.alone(parts).await
     }
 
