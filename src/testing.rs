@@ -4,7 +4,7 @@ mod auditor;
 mod board;
 
 pub use self::{
-    auditor::{Audit, Auditor, Calling, Log, Promise, Violation},
+    auditor::{Audit, Auditor, Calling, Held, Log, Promise, Violation},
     board::TestBoard,
 };
 pub use crate::local_etcd::{LocalEtcd, LocalEtcdBuilder, LocalEtcdError};

@@ -13,6 +13,7 @@
     reason = "what a test did not expect fails it, and what it prints is shown then"
 )]
 
+mod conducting;
 mod worker;
 mod world;
 

@@ -4,7 +4,9 @@ use std::{future::Future, time::Duration};
 
 use futures::future::join_all;
 use jobboard::{
-    Claim, Error, Event, EventKind, Job, JobBoard, NewJob, Result, random::Random, testing::Log,
+    Claim, ClaimOptions, Ended, Error, Event, EventKind, Job, JobBoard, NewJob, Result, Retry,
+    random::Random,
+    testing::{Held, Log},
 };
 use serde_json::json;
 use tokio::{
@@ -12,10 +14,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::world::{DEADLINE, Times, World, below, up_to};
+use super::{
+    conducting::{Conducting, result_of},
+    world::{DEADLINE, TTL, Times, World, below, up_to},
+};
 
 /// How often a process does something.
 const EACH: u64 = 700;
+
+/// The longest that a job rests, or is waited for, in milliseconds.
+const WHILE: u64 = 5_000;
 
 /// How much longer than its deadline a call takes at most.
 const SLACK: Duration = Duration::from_secs(1);
@@ -39,6 +47,7 @@ struct Life {
     claims: Vec<Claim>,
     /// What listens to the board.
     listening: JoinSet<()>,
+    conducting: Option<Conducting>,
 }
 
 impl Worker {
@@ -69,6 +78,9 @@ impl Worker {
                 () = pause => {}
             }
         }
+        if let Some(conducting) = self.life.conducting.take() {
+            conducting.stop().await;
+        }
         let owners = self
             .life
             .claims
@@ -85,6 +97,12 @@ impl Worker {
             sleep(up_to(&self.chance, EACH)).await;
         }
         self.life.listen(&self.log);
+        if below(&self.chance, 2) == 0 {
+            let (board, client) = (&self.life.board, &self.life.name);
+            let chance = self.world.chance();
+            let conducting = Conducting::begin(board, client, &self.log, chance);
+            self.life.conducting = Some(conducting);
+        }
     }
 
     async fn step(&mut self) {
@@ -110,17 +128,37 @@ impl Worker {
             .collect();
         let (board, client, log) = (&self.life.board, &self.life.name, &self.log);
         let posts = names.into_iter().map(|name| {
-            let unique = (below(&self.chance, 3) == 0).then(|| below(&self.chance, 2));
+            let mut job = NewJob::new(&name).details(json!({"some": "details"}));
+            if below(&self.chance, 3) == 0 {
+                job = job.unique(below(&self.chance, 2).to_string());
+            }
+            if below(&self.chance, 4) == 0 {
+                job = job.delay(up_to(&self.chance, WHILE));
+            }
             async move {
                 let calling = log.posting(client, &name);
-                let mut job = NewJob::new(name).details(json!({"some": "details"}));
-                if let Some(key) = unique {
-                    job = job.unique(key.to_string());
-                }
-                calling.posted(&ended(board.post(job)).await);
+                let posted = ended(board.post(job)).await;
+                calling.posted(&posted);
+                posted
             }
         });
-        join_all(posts).await;
+        for job in join_all(posts).await.into_iter().flatten() {
+            self.wait_for(job);
+        }
+    }
+
+    /// Waits for a job, for a while.
+    fn wait_for(&mut self, job: Job) {
+        let (client, log) = (self.life.name.clone(), self.log.clone());
+        let at_most = up_to(&self.chance, WHILE);
+        self.life.listening.spawn(async move {
+            if let Ok(end) = job.wait(Some(at_most)).await {
+                log.told_of_end(&client, job.uuid(), &end);
+                if let Ended::Consumed(Some(result)) = end {
+                    assert_eq!(result, result_of(job.uuid()));
+                }
+            }
+        });
     }
 
     async fn claim(&mut self) {
@@ -148,16 +186,24 @@ impl Worker {
             self.life.name.clone(),
             self.log.clone(),
         );
+        let mut options = ClaimOptions::new();
+        if below(&self.chance, 5) == 0 {
+            // No longer than the others' leases live.
+            options = options.ttl(TTL / 2 + up_to(&self.chance, 2_000));
+            if below(&self.chance, 2) == 0 {
+                options = options.manual_renewal();
+            }
+        }
         async move {
             let calling = log.claiming(&client, &who);
-            let claimed = ended(board.claim(&job, &who)).await;
+            let claimed = ended(board.claim_with(&job, &who, options)).await;
             calling.claimed(&claimed);
             let claim = claimed.ok()?;
-            let lost = claim.cancellation();
+            let (lost, held) = (claim.cancellation(), Held::from(&claim));
             // Ends with the claim.
             tokio::spawn(async move {
                 lost.cancelled().await;
-                log.disbelieve(&who);
+                log.disbelieve(held);
             });
             Some(claim)
         }
@@ -170,13 +216,23 @@ impl Worker {
         };
         let (client, log) = (&self.life.name, &self.log);
         match below(&self.chance, 10) {
-            0..6 => {
+            0..4 => {
                 let calling = log.consuming(client, &claim);
                 calling.settled(&ended(claim.consume()).await);
             }
-            6..8 => {
+            4 | 5 => {
+                let calling = log.consuming(client, &claim);
+                let result = result_of(claim.job().uuid());
+                calling.settled(&ended(claim.consume_with(result)).await);
+            }
+            6 => {
                 let calling = log.abandoning(client, &claim);
                 calling.settled(&ended(claim.abandon()).await);
+            }
+            7 => {
+                let calling = log.abandoning(client, &claim);
+                let retry = Retry::after(up_to(&self.chance, WHILE));
+                calling.settled(&ended(claim.abandon_with(retry)).await);
             }
             _ => {
                 let calling = log.trashing(client, &claim);
@@ -188,7 +244,7 @@ impl Worker {
     /// Drops a claim: it is given back whenever that can be done, and nothing is told of it.
     fn give_back(&mut self) {
         if let Some(claim) = self.life.any(&self.chance) {
-            self.log.disbelieve(claim.owner());
+            self.log.disbelieve(&claim);
         }
     }
 
@@ -203,6 +259,7 @@ impl Worker {
     async fn report(&mut self) {
         if let Some(claim) = self.life.claims.first() {
             _ = ended(claim.progress(0.5, Some("half"))).await;
+            _ = ended(claim.renew()).await;
         }
     }
 
@@ -222,11 +279,10 @@ impl Worker {
         let board = &self.life.board;
         let held = board
             .jobs()
-            .find_map(|job| Some((job.id(), board.holder(job.id())?)));
-        if let Some((job, holder)) = held {
-            self.log
-                .disbelieve(holder.name.as_deref().unwrap_or_default());
-            _ = ended(board.release(job, holder.token, None)).await;
+            .find_map(|job| Some((board.holder(job.id())?, job)));
+        if let Some((holder, job)) = held {
+            self.log.disbelieve(Held::new(job.uuid(), holder.token));
+            _ = ended(board.release(job.id(), holder.token, None)).await;
         }
     }
 
@@ -249,7 +305,10 @@ impl Worker {
     /// Nothing comes from this life any more, and another begins.
     async fn crash(&mut self) {
         for claim in &self.life.claims {
-            self.log.disbelieve(claim.owner());
+            self.log.disbelieve(claim);
+        }
+        if let Some(conducting) = &self.life.conducting {
+            conducting.crash();
         }
         self.log.deaf(&self.life.name);
         let number = self.crashed.len() + 1;
@@ -301,6 +360,7 @@ impl Life {
             board,
             claims: Vec::new(),
             listening: JoinSet::new(),
+            conducting: None,
         }
     }
 

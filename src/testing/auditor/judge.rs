@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use super::{
     history::{Change, History, What},
-    log::{Answer, Asked, Belief, Call, Held, Noted, Told, View},
+    log::{Answer, Asked, Belief, Call, Held, Noted, Told, ToldEnd, View},
     story::{Promise, Violation},
 };
-use crate::store::Revision;
+use crate::{ErrorKind, store::Revision};
 
 /// The history, and where in it what calls ask for is to be found.
 pub(super) struct Judge<'a> {
@@ -55,8 +55,9 @@ impl<'a> Judge<'a> {
         self.asked_for(&noted.calls)?;
         self.order(&noted.calls)?;
         if !noted.beliefs_excused {
-            one_belief(&noted.beliefs)?;
+            self.one_belief(&noted.beliefs)?;
         }
+        self.ends(&noted.ends)?;
         self.views(&noted.views)?;
         self.told(&noted.told, &noted.deaf)
     }
@@ -152,11 +153,14 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// I4: who asks after another was answered comes after it.
+    /// I4: who asks after another was answered comes after it. Who is told that it lost its claim may have
+    /// changed something before, and nothing since.
     fn order(&self, calls: &[Call]) -> Result<(), Violation> {
         // An owner's key can have gone before it was given back.
         let done = calls.iter().filter_map(|call| match &call.ended {
-            Some((ended, Answer::Done(_))) if !matches!(call.asked, Asked::Abandon(_)) => {
+            Some((ended, Answer::Done(_) | Answer::Unsure(ErrorKind::Lost)))
+                if !matches!(call.asked, Asked::Abandon(_)) =>
+            {
                 Some((call, *ended, self.found(&call.asked)?))
             }
             _ => None,
@@ -177,6 +181,31 @@ impl<'a> Judge<'a> {
                     change.revision
                 );
                 return Err(Violation::new(Promise::Definite, Some(change.number), why));
+            }
+        }
+        Ok(())
+    }
+
+    /// I2: who waited for a job was told how it ended, or has ended since it was restored.
+    fn ends(&self, told: &[ToldEnd]) -> Result<(), Violation> {
+        let mut ends = BTreeSet::new();
+        for change in &self.history.changes {
+            match change.what {
+                What::Consumed { .. } => _ = ends.insert((change.uuid, false)),
+                What::Trashed { .. } => _ = ends.insert((change.uuid, true)),
+                _ => {}
+            }
+        }
+        for ToldEnd {
+            client,
+            job,
+            trashed,
+        } in told
+        {
+            if !ends.contains(&(*job, *trashed)) {
+                let how = if *trashed { "trashed" } else { "consumed" };
+                let why = format!("{client} was told that {job} was {how}, and it was not");
+                return Err(Violation::new(Promise::Kept, None, why));
             }
         }
         Ok(())
@@ -241,6 +270,35 @@ impl<'a> Judge<'a> {
         }
         Ok(())
     }
+
+    /// I7: no two believe in one job at the same time.
+    fn one_belief(&self, beliefs: &[Belief]) -> Result<(), Violation> {
+        let mut jobs = BTreeMap::<Uuid, Vec<&Belief>>::new();
+        for belief in beliefs {
+            jobs.entry(belief.held.job).or_default().push(belief);
+        }
+        for (job, mut beliefs) in jobs {
+            beliefs.sort_by_key(|belief| belief.from);
+            for two in beliefs.windows(2) {
+                let [first, second] = two else { continue };
+                if first.until.is_none_or(|until| until > second.from) {
+                    let (one, other) = (first.held.token, second.held.token);
+                    let then = second.from - first.from;
+                    let on = first.until.map(|until| until - second.from);
+                    let on = on.map_or("until the end".to_owned(), |on| format!("for {on:?}"));
+                    let why = format!(
+                        "the owner with token {one} believed that it owned {job}, that with token {other} did so \
+                     too {then:?} later, and the first went on {on}"
+                    );
+                    let mut changes = self.history.changes.iter();
+                    let number = changes.find(|change| change.uuid == job);
+                    let number = number.map(|change| change.number);
+                    return Err(Violation::new(Promise::OneBelief, number, why));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Change {
@@ -248,30 +306,4 @@ impl Change {
         let job = self.uuid;
         Held { job, token }
     }
-}
-
-/// I7: no two believe in one job at the same time.
-fn one_belief(beliefs: &[Belief]) -> Result<(), Violation> {
-    let mut jobs = BTreeMap::<Uuid, Vec<&Belief>>::new();
-    for belief in beliefs {
-        jobs.entry(belief.job).or_default().push(belief);
-    }
-    for (job, mut beliefs) in jobs {
-        beliefs.sort_by_key(|belief| belief.from);
-        for two in beliefs.windows(2) {
-            let [first, second] = two else { continue };
-            if first.until.is_none_or(|until| until > second.from) {
-                let (one, other) = (&first.who, &second.who);
-                let then = second.from - first.from;
-                let on = first.until.map(|until| until - second.from);
-                let on = on.map_or("until the end".to_owned(), |on| format!("for {on:?}"));
-                let why = format!(
-                    "{one} believed that it owned {job}, {other} did so too {then:?} later, and {one} went on \
-                     {on}"
-                );
-                return Err(Violation::new(Promise::OneBelief, None, why));
-            }
-        }
-    }
-    Ok(())
 }

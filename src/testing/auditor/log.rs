@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{Claim, Error, ErrorKind, Job, Result, store::Revision};
+use crate::{Claim, Context, Ended, Error, ErrorKind, Job, Result, store::Revision};
 
 /// Where the clients of an audited board note what they do. Clones note to the same place.
 ///
@@ -31,8 +31,11 @@ pub struct Calling {
 pub(super) struct Noted {
     pub(super) calls: Vec<Call>,
     pub(super) beliefs: Vec<Belief>,
+    /// The claims that nobody believes in any more.
+    disbelieved: BTreeSet<Held>,
     pub(super) views: Vec<View>,
     pub(super) told: Vec<Told>,
+    pub(super) ends: Vec<ToldEnd>,
     /// Whether two can believe in one job.
     pub(super) beliefs_excused: bool,
     /// Subscribers that are told no more.
@@ -61,17 +64,30 @@ pub(super) enum Asked {
     Trash(Held),
 }
 
-/// A claim: jobs that were claimed together have the same token.
+/// A claim, as it is found again in what happened. Jobs that were claimed together have the same token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Held {
+pub struct Held {
     pub(super) job: Uuid,
     pub(super) token: Revision,
 }
 
 impl Held {
-    fn of(claim: &Claim) -> Self {
-        let (job, token) = (claim.job().uuid(), claim.token());
+    /// The claim of this job that has this token.
+    pub const fn new(job: Uuid, token: Revision) -> Self {
         Self { job, token }
+    }
+}
+
+impl From<&Claim> for Held {
+    fn from(claim: &Claim) -> Self {
+        Self::new(claim.job().uuid(), claim.token())
+    }
+}
+
+/// The claim that a handler works under.
+impl From<&Context> for Held {
+    fn from(context: &Context) -> Self {
+        Self::new(context.job().uuid(), context.token())
     }
 }
 
@@ -90,8 +106,7 @@ pub(super) enum Answer {
 
 #[derive(Clone, Debug)]
 pub(super) struct Belief {
-    pub(super) job: Uuid,
-    pub(super) who: String,
+    pub(super) held: Held,
     pub(super) from: Instant,
     pub(super) until: Option<Instant>,
 }
@@ -110,6 +125,14 @@ pub(super) struct Told {
     pub(super) client: String,
     pub(super) job: Uuid,
     pub(super) came: bool,
+}
+
+/// What one who waited for a job was told of its end.
+#[derive(Clone, Debug)]
+pub(super) struct ToldEnd {
+    pub(super) client: String,
+    pub(super) job: Uuid,
+    pub(super) trashed: bool,
 }
 
 impl fmt::Display for Call {
@@ -138,40 +161,44 @@ impl Log {
     }
 
     /// A claim is about to be consumed. Its owner believes in it no longer.
-    pub fn consuming(&self, client: &str, claim: &Claim) -> Calling {
-        self.disbelieve(claim.owner());
-        self.begin(client, Asked::Consume(Held::of(claim)))
+    pub fn consuming(&self, client: &str, claim: impl Into<Held>) -> Calling {
+        let held = claim.into();
+        self.disbelieve(held);
+        self.begin(client, Asked::Consume(held))
     }
 
     /// A claim is about to be given back. Its owner believes in it no longer.
-    pub fn abandoning(&self, client: &str, claim: &Claim) -> Calling {
-        self.disbelieve(claim.owner());
-        self.begin(client, Asked::Abandon(Held::of(claim)))
+    pub fn abandoning(&self, client: &str, claim: impl Into<Held>) -> Calling {
+        let held = claim.into();
+        self.disbelieve(held);
+        self.begin(client, Asked::Abandon(held))
     }
 
     /// The job of a claim is about to be trashed. Its owner believes in it no longer.
-    pub fn trashing(&self, client: &str, claim: &Claim) -> Calling {
-        self.disbelieve(claim.owner());
-        self.begin(client, Asked::Trash(Held::of(claim)))
+    pub fn trashing(&self, client: &str, claim: impl Into<Held>) -> Calling {
+        let held = claim.into();
+        self.disbelieve(held);
+        self.begin(client, Asked::Trash(held))
     }
 
     /// An owner begins to believe that it owns a job.
-    pub fn believe(&self, claim: &Claim) {
-        self.lock().beliefs.push(Belief {
-            job: claim.job().uuid(),
-            who: claim.owner().to_owned(),
-            from: Instant::now(),
-            until: None,
-        });
+    pub fn believe(&self, claim: impl Into<Held>) {
+        let (held, from) = (claim.into(), Instant::now());
+        let mut noted = self.lock();
+        if !noted.disbelieved.contains(&held) {
+            let until = None;
+            noted.beliefs.push(Belief { held, from, until });
+        }
     }
 
-    /// An owner does not believe any longer that it owns a job: it was told that the claim is lost, gives
-    /// it up, or has crashed.
-    pub fn disbelieve(&self, who: &str) {
-        let now = Instant::now();
+    /// An owner does not believe that it owns a job, from now on for good: it was told that the claim is
+    /// lost, gives it up, or has crashed; or somebody who takes the job from it makes sure of that.
+    pub fn disbelieve(&self, claim: impl Into<Held>) {
+        let (held, now) = (claim.into(), Instant::now());
         let mut noted = self.lock();
+        noted.disbelieved.insert(held);
         let beliefs = noted.beliefs.iter_mut().rev();
-        for belief in beliefs.filter(|belief| belief.who == who) {
+        for belief in beliefs.filter(|belief| belief.held == held) {
             belief.until.get_or_insert(now);
         }
     }
@@ -199,6 +226,20 @@ impl Log {
     /// A subscriber was told that a job went off the board.
     pub fn told_of_removal(&self, subscriber: &str, job: Uuid) {
         self.told(subscriber, job, false);
+    }
+
+    /// One who waited for a job was told how it ended, unless that it was not in time.
+    pub fn told_of_end(&self, client: &str, job: Uuid, ended: &Ended) {
+        let trashed = match ended {
+            Ended::Consumed(_) => false,
+            Ended::Trashed(_) => true,
+            Ended::TimedOut => return,
+        };
+        self.lock().ends.push(ToldEnd {
+            client: client.to_owned(),
+            job,
+            trashed,
+        });
     }
 
     /// The store ends leases that live, so that owners can believe on for a moment.
@@ -252,7 +293,7 @@ impl Calling {
     pub fn posted(self, answer: &Result<Job>) {
         match answer {
             Ok(job) if job.existed() => self.note(Answer::NotNeeded),
-            answer => self.ended(answer.as_ref().map(|_| None)),
+            answer => self.told(answer.as_ref().map(|_| None).map_err(Error::kind)),
         }
     }
 
@@ -263,23 +304,24 @@ impl Calling {
         {
             self.log.believe(claim);
         }
-        self.ended(answer.as_ref().map(|claim| Some(claim.token())));
+        let told = answer.as_ref().map(|claim| Some(claim.token()));
+        self.told(told.map_err(Error::kind));
     }
 
     /// The claim was settled, or was not.
     pub fn settled(self, answer: &Result<Revision>) {
-        self.ended(answer.as_ref().map(|revision| Some(*revision)));
+        let told = answer.as_ref().map(|revision| Some(*revision));
+        self.told(told.map_err(Error::kind));
     }
 
-    fn ended(self, answer: std::result::Result<Option<Revision>, &Error>) {
-        let answer = match answer {
+    /// It was done, at this revision if that is known, or was not, with an error of this kind: where
+    /// no more than that is known of the answer.
+    pub fn told(self, answer: std::result::Result<Option<Revision>, ErrorKind>) {
+        self.note(match answer {
             Ok(revision) => Answer::Done(revision),
-            Err(error) => match error.kind() {
-                kind @ (ErrorKind::Unknown | ErrorKind::Lost) => Answer::Unsure(kind),
-                kind => Answer::Failed(kind),
-            },
-        };
-        self.note(answer);
+            Err(kind @ (ErrorKind::Unknown | ErrorKind::Lost)) => Answer::Unsure(kind),
+            Err(kind) => Answer::Failed(kind),
+        });
     }
 
     fn note(self, answer: Answer) {

@@ -24,7 +24,7 @@ use self::{
     log::Noted,
 };
 pub use self::{
-    log::{Calling, Log},
+    log::{Calling, Held, Log},
     story::{Promise, Violation},
 };
 use crate::store::{self, Key, KeyRange, Revision, Store, WatchRequest};
@@ -155,7 +155,8 @@ impl Auditor {
             .map(|change| format!("{change:?}"));
         let calls = noted.calls.iter().map(ToString::to_string);
         let told = noted.told.iter().map(|told| format!("{told:?}"));
-        let lines: Vec<_> = changes.chain(calls).chain(told).collect();
+        let ends = noted.ends.iter().map(|told| format!("{told:?}"));
+        let lines: Vec<_> = changes.chain(calls).chain(told).chain(ends).collect();
         lines.join("\n")
     }
 

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Claim, Error, ErrorKind, Job, JobBoard, NewJob,
+    Claim, Ended, Error, ErrorKind, Job, JobBoard, NewJob,
     store::{Memory, Op, Txn},
 };
 
@@ -306,12 +306,48 @@ async fn two_who_believe_at_the_same_time_are_found() {
         claim.abandon().await.unwrap();
         let again = scene.board.claim(claim.job(), "second").await.unwrap();
         if !overlap {
-            scene.log.disbelieve("first");
+            scene.log.disbelieve(&claim);
         }
         scene.log.believe(&again);
         let broken = overlap.then_some(Promise::OneBelief);
         assert_eq!(scene.broken().await, broken);
     }
+}
+
+#[tokio::test]
+async fn what_happens_after_its_claim_was_said_to_be_lost_is_found() {
+    for late in [false, true] {
+        let scene = Scene::new().await;
+        let claim = scene.claim("me").await;
+        let consuming = scene.log.consuming("client", &claim);
+        if !late {
+            claim.consume().await.unwrap();
+        }
+        consuming.settled(&failed(ErrorKind::Lost));
+        let posting = scene.log.posting("client", "other");
+        posting.posted(&Ok(scene.post("other").await));
+        assert_eq!(scene.broken().await, None);
+        if late {
+            claim.consume().await.unwrap();
+            let posting = scene.log.posting("client", "another");
+            posting.posted(&Ok(scene.post("another").await));
+        }
+        assert_eq!(scene.broken().await, late.then_some(Promise::Definite));
+    }
+}
+
+#[tokio::test]
+async fn end_that_was_told_and_was_another_is_found() {
+    let scene = Scene::new().await;
+    let claim = scene.claim("me").await;
+    claim.consume().await.unwrap();
+    let job = claim.job().uuid();
+    let told = |ended| scene.log.told_of_end("waiter", job, &ended);
+    told(Ended::Consumed(None));
+    told(Ended::TimedOut);
+    assert_eq!(scene.broken().await, None);
+    told(Ended::Trashed(None));
+    assert_eq!(scene.broken().await, Some(Promise::Kept));
 }
 
 #[tokio::test]
