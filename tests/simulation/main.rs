@@ -13,7 +13,9 @@
     reason = "what a test did not expect fails it, and what it prints is shown then"
 )]
 
+mod clocks;
 mod conducting;
+mod remote;
 mod worker;
 mod world;
 

@@ -15,13 +15,16 @@ use jobboard::{
     testing::{Audit, Auditor},
 };
 use tokio::{
-    runtime::{Builder, RngSeed},
     sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use super::worker::Worker;
+use super::{
+    clocks::{Homes, run_apart, run_as_one},
+    remote::Remote,
+    worker::Worker,
+};
 
 const NAMESPACE: &str = "/sim";
 
@@ -43,7 +46,7 @@ const LATE: Duration = Duration::from_millis(1_500);
 const CALM: Duration = Duration::from_mins(10);
 
 /// How many processes there are.
-const PROCESSES: u64 = 3;
+pub(crate) const PROCESSES: u64 = 3;
 
 /// What a run came to.
 pub(crate) struct Ran {
@@ -66,6 +69,9 @@ pub(crate) enum Times {
 #[derive(Clone)]
 pub(crate) struct World {
     memory: Memory,
+    homes: Homes,
+    /// What the stores of processes stand before.
+    shared: Arc<dyn Store>,
     pub(crate) auditor: Arc<Auditor>,
     random: Random,
     group_commit: bool,
@@ -75,28 +81,31 @@ pub(crate) struct World {
     /// The owners of the claims that processes held when the trouble was over.
     pub(crate) holding: Arc<Mutex<BTreeSet<String>>>,
     /// The stores of the processes that live, by their numbers.
-    stores: Arc<Mutex<BTreeMap<u64, Faulty<Memory>>>>,
+    stores: Arc<Mutex<BTreeMap<u64, Faulty<Arc<dyn Store>>>>>,
 }
 
-/// Runs the world of this seed.
+/// Runs the world of this seed. In one of four the processes have times of their own, and can stand still.
 pub(crate) fn run(seed: u64) -> Ran {
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        // Who is woken first of those who wait for the same is drawn by chance.
-        .rng_seed(RngSeed::from_bytes(&seed.to_be_bytes()))
-        .build()
-        .unwrap();
-    runtime.block_on(live(seed))
+    if seed % 4 == 3 {
+        run_apart(seed, |homes| live(seed, homes))
+    } else {
+        run_as_one(seed, |homes| live(seed, homes))
+    }
 }
 
-async fn live(seed: u64) -> Ran {
+async fn live(seed: u64, homes: Homes) -> Ran {
     let random = Random::seeded(seed);
     let memory = Memory::new();
     let auditor = Auditor::start(&memory, NAMESPACE, BOARD).await.unwrap();
     let (tell, times) = watch::channel(Times::Trouble);
+    let shared: Arc<dyn Store> = match &homes {
+        Homes::One => Arc::new(memory.clone()),
+        Homes::Each { .. } => Arc::new(Remote::new(&memory)),
+    };
     let world = World {
         memory,
+        homes,
+        shared,
         auditor: Arc::new(auditor),
         group_commit: random.number().is_multiple_of(2),
         loses_leases: random.number().is_multiple_of(2),
@@ -105,14 +114,19 @@ async fn live(seed: u64) -> Ran {
         holding: Arc::default(),
         stores: Arc::default(),
     };
-    if world.loses_leases {
+    if world.loses_leases || world.can_stand_still() {
         world.auditor.log().excuse_beliefs();
     }
     let mut workers = JoinSet::new();
     for number in 0..PROCESSES {
-        workers.spawn(Worker::new(world.clone(), number).work());
+        let (home, world) = (world.homes.of(number), world.clone());
+        let life = async move { Worker::new(world, number).work().await };
+        workers.spawn_on(life, &home);
     }
     _ = timeout(TROUBLE, world.chaos()).await;
+    for number in 0..PROCESSES {
+        world.homes.stand_still(number, false);
+    }
     for store in world.stores() {
         store.set_faults(no_faults());
         store.cut_off(false);
@@ -144,7 +158,7 @@ impl World {
             Times::Trouble => Faults::ALL,
             Times::Still | Times::Calm => no_faults(),
         };
-        let store = Faulty::new(self.memory.clone(), self.chance(), faults);
+        let store = Faulty::new(Arc::clone(&self.shared), self.chance(), faults);
         let before = self.stores.lock().unwrap().insert(number, store.clone());
         if let Some(before) = before {
             before.cut_off(true);
@@ -167,7 +181,12 @@ impl World {
         Random::seeded(self.random.number())
     }
 
-    fn stores(&self) -> Vec<Faulty<Memory>> {
+    /// Whether processes stand still now and then.
+    fn can_stand_still(&self) -> bool {
+        matches!(self.homes, Homes::Each { .. })
+    }
+
+    fn stores(&self) -> Vec<Faulty<Arc<dyn Store>>> {
         self.stores.lock().unwrap().values().cloned().collect()
     }
 
@@ -180,7 +199,7 @@ impl World {
             let Some(store) = self.stores.lock().unwrap().get(&number).cloned() else {
                 continue;
             };
-            match below(&chance, 8) {
+            match below(&chance, if self.can_stand_still() { 10 } else { 8 }) {
                 0 => store.set_faults(no_faults()),
                 1 | 2 => store.set_faults(Faults::ALL),
                 3 | 4 => {
@@ -193,6 +212,11 @@ impl World {
                 }
                 5 if self.loses_leases => store.lose_a_lease().await,
                 6 => store.extend_leases().await,
+                8 | 9 => {
+                    self.homes.stand_still(number, true);
+                    sleep(up_to(&chance, 8_000)).await;
+                    self.homes.stand_still(number, false);
+                }
                 _ => self.compact().await,
             }
         }
