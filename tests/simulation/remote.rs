@@ -78,17 +78,18 @@ impl Store for Remote {
     async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {
         let opened = self.there(|memory| async move { memory.watch(request).await });
         let mut batches = opened.await?;
-        let (send, receive) = mpsc::unbounded_channel();
+        let (send, receive) = mpsc::channel(1);
         self.there.spawn(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = send.closed() => return,
-                    batch = batches.next() => match batch {
-                        Some(batch) => _ = send.send(batch),
-                        None => return,
-                    }
+            let tell = async {
+                while let Some(batch) = batches.next().await {
+                    // Whoever hears it no longer has closed the channel.
+                    _ = send.send(batch).await;
                 }
+            };
+            tokio::select! {
+                biased;
+                () = send.closed() => {}
+                () = tell => {}
             }
         });
         let batches = stream::unfold(receive, |mut receive| async move {

@@ -81,8 +81,11 @@ pub(crate) struct World {
     /// The owners of the claims that processes held when the trouble was over.
     pub(crate) holding: Arc<Mutex<BTreeSet<String>>>,
     /// The stores of the processes that live, by their numbers.
-    stores: Arc<Mutex<BTreeMap<u64, Faulty<Arc<dyn Store>>>>>,
+    stores: Arc<Mutex<BTreeMap<u64, Stored>>>,
 }
+
+/// The store of a process.
+type Stored = Faulty<Arc<dyn Store>>;
 
 /// Runs the world of this seed. In one of four the processes have times of their own, and can stand still.
 pub(crate) fn run(seed: u64) -> Ran {
@@ -186,7 +189,7 @@ impl World {
         matches!(self.homes, Homes::Each { .. })
     }
 
-    fn stores(&self) -> Vec<Faulty<Arc<dyn Store>>> {
+    fn stores(&self) -> Vec<Stored> {
         self.stores.lock().unwrap().values().cloned().collect()
     }
 
