@@ -5,6 +5,7 @@
 #   ETCD=/path          the etcd to use, instead of the distribution's
 #   ETCD_SECOND=/path   the other version for the tests, instead of the one from PyPI
 #   SEEDS=n, SEED=n     how many seeds `make simulation` runs, or which one
+#   MINUTES=n           how long `make long-run` takes for each version of etcd
 #   JOBBOARD_BENCH=...  arguments of `jobboard bench` for `make bench`, such as --quick
 
 SHELL := /bin/bash
@@ -57,6 +58,12 @@ SIMULATED := --locked --target-dir target/simulation --no-default-features --fea
 .PHONY: simulation
 simulation: ## Simulate boards in trouble, and audit them (SEEDS=, SEED=)
 	@$(if $(SEED),SEED=$(SEED)) $(if $(SEEDS),SEEDS=$(SEEDS)) $(SIMULATION) test $(SIMULATED) -- --nocapture
+
+.PHONY: long-run
+long-run: ## Use a board for an hour on each version of etcd, and see what grows (MINUTES=)
+	@etcds=$$(deploy/tools.sh both); \
+	JOBBOARD_TEST_ETCDS=$$etcds $(if $(MINUTES),MINUTES=$(MINUTES)) \
+	$(CARGO) test --locked --all-features --test long_run -- --ignored --nocapture
 
 .PHONY: mutants
 mutants: ## Set bugs into the code one by one, and see that the simulation finds them

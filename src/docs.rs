@@ -12,6 +12,9 @@ pub mod guarantees {}
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
 
+#[doc = include_str!("docs/operations.md")]
+pub mod operations {}
+
 #[doc = include_str!("docs/performance.md")]
 #[doc = include_str!("docs/performance.svg")]
 pub mod performance {}

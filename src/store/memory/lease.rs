@@ -69,6 +69,11 @@ impl Leases {
         })
     }
 
+    /// How many live.
+    pub(super) fn count(&self) -> usize {
+        self.living.len()
+    }
+
     /// Starts the life of `lease` anew and tells how long it is; `None` if it has ended.
     pub(super) fn renew(&mut self, lease: LeaseId, now: Instant) -> Option<Duration> {
         let life = self.living.get_mut(&lease)?;

@@ -84,6 +84,11 @@ impl Memory {
         Self::builder().build()
     }
 
+    /// How many leases live.
+    pub fn leases(&self) -> usize {
+        self.shared.with(|state| state.leases.count())
+    }
+
     /// The settings of a new store.
     pub const fn builder() -> MemoryBuilder {
         MemoryBuilder {

@@ -1,0 +1,131 @@
+//! An hour, minute by minute, on etcd.
+
+use std::{env, fs, path::Path, sync::Arc, time::Duration};
+
+use etcd_client::Client;
+use jobboard::{store::Etcd, testing::LocalEtcd};
+use tokio::runtime::{Builder, Handle};
+
+use super::service::Service;
+
+/// How long it is, in minutes, if nobody says otherwise.
+const MINUTES: u32 = 60;
+
+/// How long leases live.
+const TTL: Duration = Duration::from_secs(10);
+
+/// How often a job is posted.
+const EVERY: Duration = Duration::from_millis(25);
+
+/// What there is at the end of a minute.
+struct Minute {
+    jobs: u64,
+    /// Resident memory of this process, in KiB.
+    own_memory: u64,
+    /// The same of etcd.
+    etcd_memory: u64,
+    tasks: usize,
+    keys: usize,
+    leases: usize,
+    /// Bytes of etcd's database that are in use.
+    database: i64,
+    post: Duration,
+}
+
+#[test]
+#[ignore = "it takes as long as it says: make long-run"]
+fn nothing_grows_in_an_hour() {
+    let minutes = env::var("MINUTES").map_or(MINUTES, |minutes| minutes.parse().unwrap());
+    for binary in LocalEtcd::binaries().unwrap() {
+        let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(pass(&binary, minutes));
+    }
+}
+
+async fn pass(binary: &Path, minutes: u32) {
+    let etcd = LocalEtcd::builder()
+        .binary(binary)
+        .flag("--auto-compaction-mode=revision")
+        .flag("--auto-compaction-retention=1000");
+    let etcd = etcd.start().await.unwrap();
+    println!("etcd {}", etcd.version().await.unwrap());
+    println!(
+        "| minute | jobs | memory | etcd's memory | tasks | keys | leases | database | a post |"
+    );
+    println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    let store = Etcd::connect([etcd.endpoint()]).await.unwrap();
+    let mut service = Service::start(Arc::new(store), TTL).await;
+    let mut past = Vec::new();
+    for number in 1..=minutes {
+        service.work(Duration::from_secs(38), EVERY).await;
+        service.visit(number % 2 == 0).await;
+        service.rest().await;
+        let post = service.post_time().await;
+        let minute = look(&etcd, &service, post).await;
+        println!("| {number} | {minute} |");
+        past.push(minute);
+    }
+    service.end().await;
+    let part = past.len().div_ceil(4);
+    let (early, late) = (&past[part..], &past[past.len() - part..]);
+    let early = &early[..part];
+    for (what, of) in [
+        ("memory", (|it| it.own_memory) as fn(&Minute) -> u64),
+        ("etcd's memory", |it| it.etcd_memory),
+        ("tasks", |it| it.tasks as u64),
+        ("keys", |it| it.keys as u64),
+        ("leases", |it| it.leases as u64),
+        ("the database", |it| it.database.unsigned_abs()),
+    ] {
+        let (early, late) = (median(early, of), median(late, of));
+        println!("{what}: {early}, and later {late}");
+        // Memory that is given back is not always given back to the system.
+        assert!(late <= early + early / 5, "{what} grows");
+    }
+}
+
+async fn look(etcd: &LocalEtcd, service: &Service, post: Duration) -> Minute {
+    let mut client = Client::connect([etcd.endpoint()], None).await.unwrap();
+    let status = client.status().await.unwrap();
+    Minute {
+        jobs: service.posted,
+        own_memory: resident("self"),
+        etcd_memory: resident(&etcd.pid().unwrap().to_string()),
+        tasks: Handle::current().metrics().num_alive_tasks(),
+        keys: service.keys().await,
+        leases: client.leases().await.unwrap().leases().len(),
+        database: status.raft_used_db_size(),
+        post,
+    }
+}
+
+/// The resident memory of a process, in KiB.
+fn resident(process: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let size = line.unwrap().split_ascii_whitespace().nth(1).unwrap();
+    size.parse().unwrap()
+}
+
+fn median(minutes: &[Minute], of: fn(&Minute) -> u64) -> u64 {
+    let mut all: Vec<_> = minutes.iter().map(of).collect();
+    all.sort_unstable();
+    all[all.len() / 2]
+}
+
+impl std::fmt::Display for Minute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} | {} KiB | {} KiB | {} | {} | {} | {} KiB | {:?}",
+            self.jobs,
+            self.own_memory,
+            self.etcd_memory,
+            self.tasks,
+            self.keys,
+            self.leases,
+            self.database / 1024,
+            self.post,
+        )
+    }
+}
