@@ -8,6 +8,7 @@
 )]
 
 mod authority;
+mod roles;
 mod tls;
 mod users;
 
@@ -64,9 +65,11 @@ const MUTUAL: Setup<'static> = Setup {
 async fn on_each<F: Future<Output = ()>>(setup: Setup<'_>, story: impl Fn(SecureEtcd) -> F) {
     for binary in LocalEtcd::binaries().unwrap() {
         let etcd = SecureEtcd::start(&binary, setup).await;
-        timeout(BOUND, story(etcd)).await.unwrap_or_else(|_| {
-            panic!("the story does not end with {}", binary.display());
-        });
+        timeout(BOUND, Box::pin(story(etcd)))
+            .await
+            .unwrap_or_else(|_| {
+                panic!("the story does not end with {}", binary.display());
+            });
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, interval};
 use super::{MUTUAL, SecureEtcd, Setup, beat_after, key, kind_of, on_each, put, watch};
 
 /// The password of every user.
-const PASSWORD: &str = "secret";
+pub(super) const PASSWORD: &str = "secret";
 
 /// Where the keys of all boards begin.
 const BOARDS: &str = "/taskflow/jobs/";
@@ -24,7 +24,7 @@ const BOARDS: &str = "/taskflow/jobs/";
 impl SecureEtcd {
     /// Makes the user `root`, and `reader` who may read below `open/` and look at every board; then
     /// turns authentication on.
-    async fn enable_auth(&self) {
+    pub(super) async fn enable_auth(&self) {
         let mut admin = self.administer(None).await;
         admin.user_add("root", PASSWORD, None).await.unwrap();
         admin.user_grant_role("root", "root").await.unwrap();
@@ -41,7 +41,7 @@ impl SecureEtcd {
         admin.auth_enable().await.unwrap();
     }
 
-    async fn administrator(&self) -> Client {
+    pub(super) async fn administrator(&self) -> Client {
         self.administer(Some(("root", PASSWORD))).await
     }
 

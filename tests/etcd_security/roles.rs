@@ -1,0 +1,393 @@
+//! What the roles of a board may do, and what not: granted as `docs::security` says.
+
+use std::time::Duration;
+
+use etcd_client::{Client, Permission, PermissionType};
+use jobboard::{
+    Conductor, Context, Ended, Entity, ErrorKind, Job, JobBoard, NewJob, Outcome, Result,
+    TrashedJob, store::Revision,
+};
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+
+use super::{SecureEtcd, Setup, on_each, users::PASSWORD};
+
+/// How soon a refusal must be told: no call waits out its deadline, of 10 s.
+const PROMPT: Duration = Duration::from_secs(3);
+
+const READ: PermissionType = PermissionType::Read;
+const READ_AND_WRITE: PermissionType = PermissionType::Readwrite;
+
+/// What a role may do in the areas of its board.
+type Role = (&'static str, &'static [(PermissionType, &'static str)]);
+
+const VIEWER: Role = (
+    "viewer",
+    &[
+        (READ, "jobs"),
+        (READ, ".trash"),
+        (READ, ".done"),
+        (READ, ".control"),
+        (READ, ".entities"),
+        (READ, ".books"),
+    ],
+);
+
+const POSTER: Role = (
+    "poster",
+    &[
+        (READ_AND_WRITE, "jobs"),
+        (READ_AND_WRITE, ".unique"),
+        (READ_AND_WRITE, ".sessions"),
+        (READ, ".trash"),
+        (READ, ".done"),
+    ],
+);
+
+const WORKER: Role = (
+    "worker",
+    &[
+        (READ_AND_WRITE, "jobs"),
+        (READ_AND_WRITE, ".unique"),
+        (READ_AND_WRITE, ".sessions"),
+        (READ_AND_WRITE, ".trash"),
+        (READ_AND_WRITE, ".done"),
+        (READ_AND_WRITE, ".entities"),
+        (READ_AND_WRITE, ".books"),
+        (READ, ".control"),
+    ],
+);
+
+const OPERATOR: Role = (
+    "operator",
+    &[
+        (READ_AND_WRITE, "jobs"),
+        (READ_AND_WRITE, ".unique"),
+        (READ_AND_WRITE, ".sessions"),
+        (READ_AND_WRITE, ".trash"),
+        (READ_AND_WRITE, ".done"),
+        (READ_AND_WRITE, ".entities"),
+        (READ_AND_WRITE, ".books"),
+        (READ_AND_WRITE, ".control"),
+    ],
+);
+
+/// An etcd with one user for each role of the board `images`, named as the role is.
+struct Roles {
+    etcd: SecureEtcd,
+    admin: Client,
+}
+
+impl Roles {
+    async fn set_up(etcd: SecureEtcd) -> Self {
+        etcd.enable_auth().await;
+        let admin = etcd.administrator().await;
+        let mut roles = Self { etcd, admin };
+        for (name, grants) in [VIEWER, POSTER, WORKER, OPERATOR] {
+            roles.admin.role_add(name).await.unwrap();
+            for (what, area) in grants {
+                roles.grant(name, *what, area, "images").await;
+            }
+            roles.admin.user_add(name, PASSWORD, None).await.unwrap();
+            roles.admin.user_grant_role(name, name).await.unwrap();
+        }
+        roles
+    }
+
+    async fn grant(&mut self, role: &str, what: PermissionType, area: &str, board: &str) {
+        let permission = Permission::new(what, range(area, board)).with_prefix();
+        let granted = self.admin.role_grant_permission(role, permission).await;
+        granted.unwrap();
+    }
+
+    async fn connect(&self, user: &str, board: &str) -> Result<JobBoard> {
+        let store = self.etcd.connect_as(user, PASSWORD).await?;
+        JobBoard::builder(board).store(store).connect().await
+    }
+
+    async fn board_of(&self, user: &str) -> JobBoard {
+        self.connect(user, "images").await.unwrap()
+    }
+}
+
+fn range(area: &str, board: &str) -> String {
+    format!("/taskflow/{area}/{board}/")
+}
+
+/// Proves that a call is denied, and soon.
+async fn denied<T>(doing: &str, call: impl Future<Output = Result<T>>) {
+    let begun = Instant::now();
+    let answer = timeout(PROMPT, call).await;
+    let Ok(answer) = answer else {
+        panic!("{doing}: no answer after {:?}", begun.elapsed());
+    };
+    let Err(error) = answer else {
+        panic!("{doing}: it is allowed");
+    };
+    assert_eq!(error.kind(), ErrorKind::Denied, "{doing}: {error}");
+}
+
+#[tokio::test]
+async fn viewer_sees_all_of_a_board_and_changes_nothing() {
+    on_each(Setup::default(), |etcd| async move {
+        let roles = Roles::set_up(etcd).await;
+        let operator = roles.board_of("operator").await;
+        let ended = operator.post(NewJob::new("ended")).await.unwrap();
+        let job = operator.post(NewJob::new("thumbnail")).await.unwrap();
+        let mut book = operator.books().new_book("book");
+        operator.books().create(&mut book).await.unwrap();
+        let conductor = Entity::new("conductor", "one");
+        operator.register_entity(&conductor).await.unwrap();
+        let viewer = roles.board_of("viewer").await;
+        let seen = viewer.get(ended.id()).unwrap();
+        let claim = operator.claim(&ended, "ops").await.unwrap();
+        claim.consume_with(json!(1)).await.unwrap();
+        let told = seen.wait(None).await.unwrap();
+        assert_eq!(told, Ended::Consumed(Some(json!(1))));
+        let jobs = viewer.fresh_jobs().await.unwrap();
+        assert!(jobs.map(|job| job.id()).eq([job.id()]));
+        assert!(viewer.wait(None).await.unwrap().is_some());
+        assert!(viewer.wait_unclaimed(None).await.unwrap().is_some());
+        assert_eq!(viewer.paused().await.unwrap(), None);
+        assert_eq!(viewer.entities().await.unwrap().list().len(), 1);
+        assert_eq!(viewer.trash_review().list().await.unwrap().jobs.len(), 0);
+        assert_eq!(viewer.books().list().await.unwrap().len(), 1);
+        let holder = operator.claim(&job, "ops").await.unwrap();
+
+        denied("post", viewer.post(NewJob::new("thumbnail"))).await;
+        denied("claim", viewer.claim(&job, "viewer")).await;
+        denied("cancel", viewer.cancel(&job, "viewer", None)).await;
+        denied("release", viewer.release(job.id(), holder.token(), None)).await;
+        denied("pause", viewer.pause("viewer", None)).await;
+        denied("register", viewer.register_entity(&conductor)).await;
+        let hour = Duration::from_hours(1);
+        assert_eq!(
+            viewer.trash_review().purge_older_than(hour).await.unwrap(),
+            0
+        );
+        denied("delete a book", viewer.books().delete(book.uuid())).await;
+        holder.consume().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn poster_posts_and_learns_how_it_ended_and_does_nothing_else() {
+    on_each(Setup::default(), |etcd| async move {
+        let roles = Roles::set_up(etcd).await;
+        let operator = roles.board_of("operator").await;
+        let poster = roles.board_of("poster").await;
+        let job = poster
+            .post(NewJob::new("thumbnail").unique("a"))
+            .await
+            .unwrap();
+        assert!(
+            poster
+                .post(NewJob::new("thumbnail").unique("a"))
+                .await
+                .unwrap()
+                .existed()
+        );
+        assert_eq!(poster.fresh_jobs().await.unwrap().count(), 1);
+
+        denied("claim", poster.claim(&job, "poster")).await;
+        denied("trash", poster.trash_unclaimed(&job, "poster", "why")).await;
+        denied("pause", poster.pause("poster", None)).await;
+        denied("paused", poster.paused()).await;
+        denied("wait to claim", poster.wait_unclaimed(None)).await;
+        denied(
+            "register",
+            poster.register_entity(&Entity::new("conductor", "one")),
+        )
+        .await;
+        denied("entities", poster.entities()).await;
+        denied("books", poster.books().list()).await;
+        let mut book = poster.books().new_book("book");
+        denied("create a book", poster.books().create(&mut book)).await;
+
+        operator
+            .claim(&job, "ops")
+            .await
+            .unwrap()
+            .trash("why")
+            .await
+            .unwrap();
+        let told = job.wait(None).await.unwrap();
+        assert_eq!(told, Ended::Trashed(Some("why".to_owned())));
+        let trashed = poster.trash_review().list().await.unwrap().jobs;
+        denied("restore", poster.trash_review().restore(&trashed[0])).await;
+        denied("purge", poster.trash_review().purge(&trashed[0])).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn worker_does_all_that_jobs_need_and_does_not_pause_the_board() {
+    on_each(Setup::default(), |etcd| async move {
+        let roles = Roles::set_up(etcd).await;
+        let poster = roles.board_of("poster").await;
+        let worker = roles.board_of("worker").await;
+        let waiting = worker.wait_unclaimed(None);
+        let (posted, waited) = tokio::join!(poster.post(NewJob::new("thumbnail")), waiting);
+        let job = waited.unwrap().unwrap().next().unwrap();
+        assert_eq!(job.id(), posted.unwrap().id());
+        let claim = worker.claim(&job, "worker").await.unwrap();
+        claim.progress(0.5, None).await.unwrap();
+        claim.abandon().await.unwrap();
+        let claim = worker.claim(&job, "worker").await.unwrap();
+        claim.trash("why").await.unwrap();
+        let trashed = worker.trash_review().list().await.unwrap().jobs;
+        let job = worker.trash_review().restore(&trashed[0]).await.unwrap();
+        let claim = worker.claim(&job, "worker").await.unwrap();
+        claim.consume_with(json!(1)).await.unwrap();
+        assert_eq!(
+            job.wait(None).await.unwrap(),
+            Ended::Consumed(Some(json!(1)))
+        );
+        let mut book = worker.books().new_book("book");
+        worker.books().create(&mut book).await.unwrap();
+        let job = worker
+            .post(NewJob::new("thumbnail").book(&book))
+            .await
+            .unwrap();
+        let run = |context: Context, _: serde_json::Value| async move {
+            let mut book = context.book().await?.unwrap();
+            book.add_flow("flow");
+            context.save_book(&mut book).await?;
+            Ok(Outcome::Consume)
+        };
+        let conductor = Conductor::builder(&worker, "thumbnails").max_dispatches(1);
+        conductor.run(run).await.unwrap();
+        assert_eq!(job.wait(None).await.unwrap(), Ended::Consumed(None));
+
+        denied("pause", worker.pause("worker", None)).await;
+        denied("resume", worker.resume()).await;
+        assert_eq!(worker.paused().await.unwrap(), None);
+        assert!(worker.resumed(None).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn operator_pauses_releases_and_empties_the_trash() {
+    on_each(Setup::default(), |etcd| async move {
+        let roles = Roles::set_up(etcd).await;
+        let worker = roles.board_of("worker").await;
+        let operator = roles.board_of("operator").await;
+        let job = worker.post(NewJob::new("thumbnail")).await.unwrap();
+        operator
+            .pause("ops", Some("the disk is full"))
+            .await
+            .unwrap();
+        let refused = worker.claim(&job, "worker").await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Paused);
+        operator.resume().await.unwrap();
+        let claim = worker.claim(&job, "worker").await.unwrap();
+        // The mark of a release is put on the lease of another user's session.
+        operator
+            .release(job.id(), claim.token(), None)
+            .await
+            .unwrap();
+        claim.lost().await;
+        operator.trash_unclaimed(&job, "ops", "why").await.unwrap();
+        let review = operator.trash_review();
+        let trashed = review.list().await.unwrap().jobs;
+        review.purge(&trashed[0]).await.unwrap();
+        assert_eq!(review.list().await.unwrap().jobs.len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn worker_of_a_board_is_refused_by_another_at_once_whatever_it_asks() {
+    on_each(Setup::default(), |etcd| async move {
+        let mut roles = Roles::set_up(etcd).await;
+        let begun = Instant::now();
+        let refused = roles.connect("worker", "music").await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
+        assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());
+        // A board whose name only begins alike is another one.
+        let refused = roles.connect("worker", "images2").await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
+
+        let root = roles.connect("root", "music").await.unwrap();
+        let job = root.post(NewJob::new("song")).await.unwrap();
+        let ended = root.post(NewJob::new("song")).await.unwrap();
+        let trashed = root.post(NewJob::new("song")).await.unwrap();
+        root.claim(&trashed, "ops")
+            .await
+            .unwrap()
+            .trash("why")
+            .await
+            .unwrap();
+        let trashed = root.trash_review().list().await.unwrap().jobs;
+        // The least with which there is a board to ask at all.
+        roles.grant("worker", READ, "jobs", "music").await;
+        let board = roles.connect("worker", "music").await.unwrap();
+        let [seen, ending] = [&job, &ended].map(|job| board.get(job.id()).unwrap());
+        assert_eq!(board.fresh_jobs().await.unwrap().count(), 2);
+        let holder = root.claim(&job, "ops").await.unwrap();
+        root.claim(&ended, "ops")
+            .await
+            .unwrap()
+            .consume()
+            .await
+            .unwrap();
+
+        refused_to_work(&board, &seen, holder.token()).await;
+        denied("wait for the end", ending.wait(None)).await;
+        refused_to_review(&board, &trashed[0]).await;
+        refused_books(&board).await;
+        // What it holds elsewhere is not touched by that.
+        let begun = Instant::now();
+        board.close().await;
+        assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());
+        holder.consume().await.unwrap();
+        assert_eq!(root.fresh_jobs().await.unwrap().count(), 0);
+    })
+    .await;
+}
+
+/// Proves that who may only see the jobs of `board` can do nothing with them, here with `job`, which
+/// is held by another.
+async fn refused_to_work(board: &JobBoard, job: &Job, token: Revision) {
+    denied("post", board.post(NewJob::new("song"))).await;
+    for posted in board.post_many(["a", "b"].map(NewJob::new)).await {
+        denied("post many", async { posted }).await;
+    }
+    denied("claim", board.claim(job, "worker")).await;
+    denied("trash", board.trash_unclaimed(job, "worker", "why")).await;
+    denied("cancel", board.cancel(job, "worker", None)).await;
+    denied("release", board.release(job.id(), token, None)).await;
+    denied("wait to claim", board.wait_unclaimed(None)).await;
+    denied("pause", board.pause("worker", None)).await;
+    denied("resume", board.resume()).await;
+    denied("paused", board.paused()).await;
+    denied("resumed", board.resumed(None)).await;
+    let entity = Entity::new("conductor", "one");
+    denied("register", board.register_entity(&entity)).await;
+    denied("entities", board.entities()).await;
+    let conductor = Conductor::builder(board, "songs");
+    let run = |_: Context, _: serde_json::Value| async { Ok(Outcome::Consume) };
+    denied("conduct", conductor.run(run)).await;
+}
+
+/// As [`refused_to_work`], with what is in the trash.
+async fn refused_to_review(board: &JobBoard, trashed: &TrashedJob) {
+    let review = board.trash_review();
+    denied("list the trash", review.list()).await;
+    denied("look into the trash", review.get(trashed.id())).await;
+    denied("restore", review.restore(trashed)).await;
+    denied("purge", review.purge(trashed)).await;
+    denied("purge", review.purge_older_than(Duration::ZERO)).await;
+}
+
+/// As [`refused_to_work`], with logbooks.
+async fn refused_books(board: &JobBoard) {
+    let books = board.books();
+    let mut book = books.new_book("book");
+    denied("create a book", books.create(&mut book)).await;
+    denied("load a book", books.load(book.uuid())).await;
+    denied("list the books", books.list()).await;
+    denied("delete a book", books.delete(book.uuid())).await;
+}
