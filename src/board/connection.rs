@@ -2,10 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
 };
 
 use tokio::time::{Instant, timeout_at};
@@ -15,13 +13,13 @@ use tokio_util::{
 };
 
 use super::{
-    entities::Registrar, failure, fresh::Barriers, notifier::Hub, numbers::Numbers,
+    entities::Registrar, failure, fresh::Barriers, lock, notifier::Hub, numbers::Numbers,
     results::Results,
 };
 use crate::{
     cache::{
         Applied, Cache, Change, ChangeKind, EntityCache, Holder, Origin, OwnerChange, PauseCache,
-        Reader, Timing, TrashWatch,
+        Reader, Timing, TrashWatch, Unlisted,
     },
     clock::Clock,
     error::{Error, ErrorKind, Result},
@@ -30,6 +28,10 @@ use crate::{
     session::{Loss, Parts, Pool, Sighting},
     store::{Revision, Store},
 };
+
+/// How long no barrier is tried after etcd refused one to the user: what a list costs in its place is less
+/// than what a session does that can not be opened.
+const REFUSED: Duration = Duration::from_mins(1);
 
 /// A connection of a board. `cache` and `session` know nothing of each other: this feeds what the
 /// one sees of owner keys to the other.
@@ -51,8 +53,10 @@ pub(super) struct Connection {
     tasks: TaskTracker,
     /// Fires when the connection is over and all is told that it saw.
     over: DropGuard,
-    /// Whether nothing may be written: by the handle's setting, or as etcd refused the barrier.
-    reads_only: AtomicBool,
+    /// Whether nothing is to be written.
+    read_only: bool,
+    /// When a barrier may be tried again, since etcd refused one.
+    barriers_from: Mutex<Option<Instant>>,
 }
 
 impl Connection {
@@ -93,7 +97,8 @@ impl Connection {
             pool,
             tasks,
             over: over.drop_guard(),
-            reads_only: AtomicBool::new(read_only),
+            read_only,
+            barriers_from: Mutex::default(),
         }
     }
 
@@ -195,12 +200,12 @@ impl Connection {
     /// listed again.
     pub(super) async fn refresh(&self, deadline: Instant) -> Result<()> {
         const DOING: &str = "ask for a fresh view of the board";
-        if !self.reads_only.load(Relaxed) {
+        if self.may_write_barriers() && !self.reader().is_denied() {
             match self.barriers.revision(deadline).await {
                 Ok(revision) => return self.wait_applied(revision, DOING, deadline).await,
                 Err(error) => match failure::of_write(DOING, error) {
                     denied if denied.kind() == ErrorKind::Denied => {
-                        self.reads_only.store(true, Relaxed);
+                        *lock(&self.barriers_from) = Some(Instant::now() + REFUSED);
                     }
                     // Whether the barrier was written matters to nobody.
                     error => return Err(error.if_unknown_nothing_happened()),
@@ -208,6 +213,12 @@ impl Connection {
             }
         }
         within(deadline, self.reader().relist(), DOING).await
+    }
+
+    /// Whether there is a point in trying.
+    fn may_write_barriers(&self) -> bool {
+        let from = *lock(&self.barriers_from);
+        !self.read_only && from.is_none_or(|from| from <= Instant::now())
     }
 
     /// Waits until the view shows `revision`.
@@ -223,12 +234,12 @@ impl Connection {
 
 async fn within(
     deadline: Instant,
-    view: impl Future<Output = Result<(), crate::cache::Closed>>,
+    view: impl Future<Output = Result<(), impl Into<Unlisted>>>,
     doing: &str,
 ) -> Result<()> {
     match timeout_at(deadline, view).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(closed)) => Err(closed.while_doing(doing)),
+        Ok(Err(unlisted)) => Err(unlisted.into().while_doing(doing)),
         Err(_late) => {
             let why = "the view of the board did not come up to date in time";
             Err(Error::new(ErrorKind::Unavailable, doing, why))

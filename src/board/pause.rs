@@ -150,7 +150,8 @@ impl JobBoard {
             listed.map_err(|error| failure::of_store(DOING, error))?;
             if !started {
                 // The list that is shown can have begun before this call.
-                view.relist().await.map_err(closed)?;
+                let relisted = view.relist().await;
+                relisted.map_err(|unlisted| unlisted.while_doing(DOING))?;
             }
             view.until(false).await.map_err(closed)
         };

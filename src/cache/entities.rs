@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use super::{
     change::Origin,
     feed::Sink,
-    link::{Closed, Link, Status},
+    link::{Closed, Link, Status, Unlisted},
     roll::{EntityEvent, Registered, Roll},
     unreadable::{self, Unreadable},
     upkeep::Upkeep,
@@ -135,8 +135,9 @@ impl EntityReader {
     /// list serves all who called before it began. Cancel safe.
     ///
     /// # Errors
-    /// If the feed has ended. While the store can not be reached this waits.
-    pub(crate) async fn relist(&self) -> Result<(), Closed> {
+    /// If the feed has ended, or the store refuses the user. While it can not be reached this
+    /// waits.
+    pub(crate) async fn relist(&self) -> Result<(), Unlisted> {
         self.link.relist().await
     }
 

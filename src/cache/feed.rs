@@ -48,7 +48,7 @@ const LARGEST_PAGE: usize = 1 << 20;
 pub(super) const HEALTHY: Duration = Duration::from_secs(30);
 
 /// The wait after the store refused the user; up to a half more by chance. Permissions change
-/// rarely, and each try is an entry in somebody's log.
+/// rarely, and each try is an entry in somebody's log. A list that somebody asks for is tried at once.
 pub(super) const DENIED_RETRY: Duration = Duration::from_secs(30);
 
 /// Keeps what a feed reads. Every call is one step that readers see whole or not at all.
@@ -164,18 +164,23 @@ impl<S: Sink> Feed<S> {
     /// Waits before the next try.
     async fn recover(&mut self, failed: Failed) -> State {
         let Failed { error, next } = failed;
-        let delay = if error.kind() == ErrorKind::Denied {
+        let denied = error.kind() == ErrorKind::Denied;
+        let delay = if denied {
             jittered(&self.random, DENIED_RETRY)
         } else {
             self.backoff.next()
         };
-        let (range, text) = (&self.range, error.to_string());
-        if self.end.troubled(error) {
+        let (range, text, asked) = (&self.range, error.to_string(), self.end.wanted());
+        if self.end.troubled(error, asked) {
             tracing::warn!(?range, error = text, ?delay, "lost sight of the store");
         } else {
             tracing::debug!(?range, error = text, ?delay, "still no sight of the store");
         }
-        sleep(delay).await;
+        tokio::select! {
+            biased;
+            () = sleep(delay) => {}
+            () = self.end.list_wanted(asked), if denied => {}
+        }
         next
     }
 

@@ -25,6 +25,30 @@ impl Closed {
     }
 }
 
+/// Why there will be no list that was asked for.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Unlisted {
+    /// The feed has ended.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The store refused it to the user.
+    #[error("{0}")]
+    Denied(#[source] Arc<store::Error>),
+}
+
+impl Unlisted {
+    /// The error of a call that needed the list.
+    pub(crate) fn while_doing(self, doing: impl Into<String>) -> error::Error {
+        match self {
+            Self::Closed(closed) => closed.while_doing(doing),
+            Self::Denied(denied) => {
+                let why = denied.to_string();
+                error::Error::new(error::ErrorKind::Denied, doing, why).with_source(denied)
+            }
+        }
+    }
+}
+
 /// How a feed gets on.
 #[derive(Clone, Debug)]
 pub(crate) enum Status {
@@ -63,6 +87,8 @@ struct Progress {
     histories: u64,
     /// The newest request for a list that a complete list answers; `None` before the first list.
     listed: Option<u64>,
+    /// The newest request for a list that the store refused to the user, and what it said.
+    denied: Option<(u64, Arc<store::Error>)>,
     connected: bool,
     trouble: Option<Trouble>,
 }
@@ -131,8 +157,18 @@ impl Link {
         Ok(())
     }
 
-    /// Waits until the first list is complete.
+    /// Waits until the first list is complete. Who was refused it is refused anew, or not any more.
     pub(super) async fn ready(&self) -> store::Result<()> {
+        let unlisted = self.progress.borrow().listed.is_none();
+        if unlisted
+            && self.is_denied()
+            && let Err(refused) = self.relist().await
+        {
+            return Err(match refused {
+                Unlisted::Denied(denied) => unlistable(denied),
+                Unlisted::Closed(closed) => ended(closed),
+            });
+        }
         let hopeless = |trouble: &Trouble| {
             let kind = trouble.cause.kind();
             matches!(
@@ -143,25 +179,35 @@ impl Link {
         let now = self
             .wait(|now| now.listed.is_some() || now.trouble.as_ref().is_some_and(hopeless))
             .await
-            .map_err(|closed| store::Error::new(ErrorKind::Unavailable, closed.to_string()))?;
+            .map_err(ended)?;
         match (now.listed, now.trouble) {
-            (None, Some(trouble)) => {
-                let error = store::Error::new(trouble.cause.kind(), "list what is on the board");
-                Err(error.with_source(trouble.cause))
-            }
+            (None, Some(trouble)) => Err(unlistable(trouble.cause)),
             _ => Ok(()),
         }
     }
 
-    /// Asks for a list, and waits until one that began after this call is in the view.
-    pub(super) async fn relist(&self) -> Result<(), Closed> {
+    /// Whether the store refuses the user what is to be kept: nobody knows for how long that has been
+    /// so.
+    pub(super) fn is_denied(&self) -> bool {
+        let trouble = &self.progress.borrow().trouble;
+        let denied = |trouble: &Trouble| trouble.cause.kind() == ErrorKind::Denied;
+        trouble.as_ref().is_some_and(denied)
+    }
+
+    /// Asks for a list, and waits until one that began after this call is in the view, or is refused.
+    pub(super) async fn relist(&self) -> Result<(), Unlisted> {
         let mut mine = 0;
         self.wanted.send_modify(|wanted| {
             *wanted += 1;
             mine = *wanted;
         });
-        self.wait(|progress| progress.listed >= Some(mine)).await?;
-        Ok(())
+        let listed = |now: &Progress| now.listed >= Some(mine);
+        let denied = |now: &Progress| now.denied.as_ref().is_some_and(|(at, _)| *at >= mine);
+        let now = self.wait(|now| listed(now) || denied(now)).await?;
+        match now.denied {
+            Some((_, denied)) if now.listed < Some(mine) => Err(Unlisted::Denied(denied)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn status(&self) -> Status {
@@ -182,6 +228,15 @@ impl Link {
         let reached = progress.wait_for(until).await;
         reached.map(|now| now.clone()).map_err(|_| Closed)
     }
+}
+
+fn ended(closed: Closed) -> store::Error {
+    store::Error::new(ErrorKind::Unavailable, closed.to_string())
+}
+
+fn unlistable(cause: Arc<store::Error>) -> store::Error {
+    let error = store::Error::new(cause.kind(), "list what is on the board");
+    error.with_source(cause)
 }
 
 /// The end of a link that a feed holds. When it is dropped, who waits is told that it is over.
@@ -238,15 +293,20 @@ impl FeedEnd {
         ended
     }
 
-    /// Tells that the watch is lost or could not be had. Gives whether that is news.
-    pub(super) fn troubled(&self, cause: store::Error) -> bool {
+    /// Tells that the watch is lost or could not be had, and, where the user is refused, that the
+    /// requests for a list up to `asked` are too. Gives whether that is news.
+    pub(super) fn troubled(&self, cause: store::Error, asked: u64) -> bool {
+        let cause = Arc::new(cause);
         let mut news = false;
         self.progress.send_modify(|progress| {
             let earlier = progress.trouble.take();
             news = earlier.is_none();
+            if cause.kind() == ErrorKind::Denied {
+                progress.denied = Some((asked, Arc::clone(&cause)));
+            }
             progress.trouble = Some(Trouble {
                 since: earlier.map_or_else(Instant::now, |earlier| earlier.since),
-                cause: Arc::new(cause),
+                cause,
             });
         });
         news

@@ -36,7 +36,7 @@ pub(crate) use self::{
     change::{Applied, Change, ChangeKind, Origin, OwnerChange},
     entities::{Batch, EntityCache, EntityReader},
     entry::{Entry, Holder, Position},
-    link::Closed,
+    link::{Closed, Unlisted},
     pauses::{PauseCache, PauseReader},
     reader::Reader,
     trash::{TrashWatch, Trashed},

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{
     change::Origin,
     feed::Sink,
-    link::{Closed, Link},
+    link::{Closed, Link, Unlisted},
     upkeep::Upkeep,
 };
 use crate::{
@@ -71,8 +71,9 @@ impl PauseReader {
     /// Looks anew, and waits until the view shows what was seen after this call. Cancel safe.
     ///
     /// # Errors
-    /// If the feed has ended. While the store can not be reached this waits.
-    pub(crate) async fn relist(&self) -> Result<(), Closed> {
+    /// If the feed has ended, or the store refuses the user. While it can not be reached this
+    /// waits.
+    pub(crate) async fn relist(&self) -> Result<(), Unlisted> {
         self.link.relist().await
     }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     entry::{Entry, Holder, Position},
     index::Index,
-    link::{Closed, Link, Status},
+    link::{Closed, Link, Status, Unlisted},
     unreadable::Unreadable,
 };
 use crate::{
@@ -122,6 +122,12 @@ impl Reader {
         self.link.status()
     }
 
+    /// Whether the store refuses the user the board: what is shown stays as it is until that ends, which
+    /// is asked for seldom, and at each [`relist`](Self::relist).
+    pub(crate) fn is_denied(&self) -> bool {
+        self.link.is_denied()
+    }
+
     /// What happened so far.
     pub(crate) fn counts(&self) -> Counts {
         let counters = self.link.counters();
@@ -167,8 +173,9 @@ impl Reader {
     /// serves all who called before it began. Cancel safe.
     ///
     /// # Errors
-    /// If the cache is closed. While the store can not be reached this waits.
-    pub(crate) async fn relist(&self) -> Result<(), Closed> {
+    /// If the cache is closed, or the store refuses the user. While it can not be reached this
+    /// waits.
+    pub(crate) async fn relist(&self) -> Result<(), Unlisted> {
         self.link.relist().await
     }
 

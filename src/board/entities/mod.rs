@@ -112,7 +112,7 @@ impl JobBoard {
             if !started {
                 // The list that is shown can have begun before this call.
                 let relisted = reader.relist().await;
-                relisted.map_err(|closed| closed.while_doing(DOING))?;
+                relisted.map_err(|unlisted| unlisted.while_doing(DOING))?;
             }
             Ok(())
         };

@@ -22,7 +22,7 @@ use crate::{
         Cache, Closed, Reader, Timing,
         change::ChangeKind,
         index::Index,
-        link::Status,
+        link::{Status, Unlisted},
         silence::{ASK_AFTER, GRACE},
     },
     clock::Clock,
@@ -374,7 +374,10 @@ async fn closing_ends_every_wait_and_keeps_the_view() {
     setup.cache.close().await;
     assert_eq!(reader.wait_applied(posted.next()).await, Err(Closed));
     assert_eq!(reader.changed().await, Err(Closed));
-    assert_eq!(reader.relist().await, Err(Closed));
+    assert!(matches!(
+        reader.relist().await,
+        Err(Unlisted::Closed(Closed))
+    ));
     assert_eq!(setup.jobs(), [1]);
 }
 
