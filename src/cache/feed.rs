@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     change::Origin,
     link::{Counters, FeedEnd},
-    retry::{Backoff, jittered},
+    retry::Backoff,
     silence::{Place, Silence, Verdict},
 };
 use crate::{
@@ -46,10 +46,6 @@ const LARGEST_PAGE: usize = 1 << 20;
 
 /// How long a watch has to live for the next failure to be the first again.
 pub(super) const HEALTHY: Duration = Duration::from_secs(30);
-
-/// The wait after the store refused the user; up to a half more by chance. Permissions change
-/// rarely, and each try is an entry in somebody's log. A list that somebody asks for is tried at once.
-pub(super) const DENIED_RETRY: Duration = Duration::from_secs(30);
 
 /// Keeps what a feed reads. Every call is one step that readers see whole or not at all.
 pub(super) trait Sink: Send + 'static {
@@ -161,12 +157,12 @@ impl<S: Sink> Feed<S> {
         }
     }
 
-    /// Waits before the next try.
+    /// Waits before the next try. A list that was refused is tried again as soon as somebody asks for it.
     async fn recover(&mut self, failed: Failed) -> State {
         let Failed { error, next } = failed;
         let denied = error.kind() == ErrorKind::Denied;
         let delay = if denied {
-            jittered(&self.random, DENIED_RETRY)
+            self.backoff.next_denied()
         } else {
             self.backoff.next()
         };
@@ -243,6 +239,7 @@ impl<S: Sink> Feed<S> {
         let request = WatchRequest::new(self.range.clone(), place.applied.next());
         match self.store.watch(request).await {
             Ok(stream) => {
+                self.backoff.allowed();
                 if let Some(trouble) = self.end.connected() {
                     let (range, after) = (&self.range, trouble.since.elapsed());
                     tracing::info!(?range, ?after, "see the store again");

@@ -10,19 +10,27 @@ const SECOND_RETRY: Duration = Duration::from_millis(50);
 /// The longest wait, jitter left out: with it a wait is at most twice as long, 5 s.
 const LONGEST_BEFORE_JITTER: Duration = Duration::from_millis(2_500);
 
+/// The first wait after the store refused the user, and the longest; up to as much more by chance.
+/// Permissions change rarely, and each try is an entry in somebody's log: so who was refused for long is
+/// let in late, by half a minute at most.
+const DENIED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+
 /// The waits between retries: the first is made at once, then they grow.
 #[derive(Debug)]
 pub(super) struct Backoff {
     delays: Delays,
     retried: bool,
+    denials: Delays,
 }
 
 impl Backoff {
-    pub(super) const fn new(random: Random) -> Self {
+    pub(super) fn new(random: Random) -> Self {
+        let denials = Delays::new(random.clone(), DENIED.0, DENIED.1);
         let delays = Delays::new(random, SECOND_RETRY, LONGEST_BEFORE_JITTER);
         Self {
             delays,
             retried: false,
+            denials,
         }
     }
 
@@ -33,6 +41,16 @@ impl Backoff {
         } else {
             Duration::ZERO
         }
+    }
+
+    /// The wait before the next retry, after the store refused the user.
+    pub(super) fn next_denied(&mut self) -> Duration {
+        self.denials.next()
+    }
+
+    /// The user is not refused any more.
+    pub(super) fn allowed(&mut self) {
+        self.denials.reset();
     }
 
     /// Begins anew: the next retry is made at once.

@@ -26,6 +26,8 @@ pub(super) enum Verdict {
     Refused,
     /// The board is paused.
     Paused,
+    /// etcd refused the user: no other job is to be tried for a while.
+    Denied,
     /// No job can be claimed: the conductor ends.
     Failed(Error),
 }
@@ -55,8 +57,10 @@ impl Conducting {
                 (Verdict::Taken, Step::Missed)
             }
             ErrorKind::Paused => return Verdict::Paused,
-            ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Closed => {
-                return Verdict::Failed(error);
+            ErrorKind::Invalid | ErrorKind::Closed => return Verdict::Failed(error),
+            ErrorKind::Denied => {
+                tracing::warn!(%error, "etcd refuses the conductor its jobs");
+                (Verdict::Denied, Step::Refused(error.to_string()))
             }
             _ => (Verdict::Refused, Step::Refused(error.to_string())),
         };
@@ -142,14 +146,24 @@ impl Conducting {
                 Ok(()) => return done(outcome),
                 Err(error) => match error.kind() {
                     ErrorKind::Lost => return Step::Lost,
-                    ErrorKind::Unavailable => tokio::select! {
-                        biased;
-                        () = claim.lost() => return Step::Lost,
-                        () = self.stopping.halt().cancelled() => {
-                            return Step::Unsettled(error.to_string());
+                    kind @ (ErrorKind::Unavailable | ErrorKind::Denied) => {
+                        // A claim outlives any refusal: only the conductor's end bounds the tries then.
+                        let denied = kind == ErrorKind::Denied;
+                        if denied {
+                            tracing::warn!(%error, "etcd refuses to let a job be settled");
                         }
-                        () = sleep(AGAIN) => {}
-                    },
+                        tokio::select! {
+                            biased;
+                            () = claim.lost() => return Step::Lost,
+                            () = self.stopping.halt().cancelled() => {
+                                return Step::Unsettled(error.to_string());
+                            }
+                            () = self.stopping.shutdown().cancelled(), if denied => {
+                                return Step::Unsettled(error.to_string());
+                            }
+                            () = sleep(AGAIN) => {}
+                        }
+                    }
                     // What can not be is the handler's fault: the job is not to be lost for that.
                     ErrorKind::Invalid => return self.give_back(claim, &error).await,
                     _ => return Step::Unsettled(error.to_string()),

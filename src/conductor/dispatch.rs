@@ -19,6 +19,9 @@ use crate::{
     Entities, Error, ErrorKind, Job, JobBoard, Result, alarm, cache::PauseReader, store::Revision,
 };
 
+/// How long no job is tried after etcd refused the user. Each try is an entry in somebody's log.
+const DENIED: Duration = Duration::from_secs(5);
+
 /// What runs, and what may.
 struct Dispatch {
     conducting: Arc<Conducting>,
@@ -32,6 +35,8 @@ struct Dispatch {
     dispatched: u64,
     /// The revision of the view that was looked at last.
     seen: Revision,
+    /// Until when no job is tried, as etcd refuses the user.
+    denied_until: Option<Instant>,
 }
 
 /// What is waited for.
@@ -57,6 +62,7 @@ impl Conducting {
             alone: false,
             dispatched: 0,
             seen: Revision::ZERO,
+            denied_until: None,
             conducting: Arc::clone(&self),
         };
         let failed = dispatch.claim_and_run().await.err();
@@ -94,6 +100,10 @@ impl Dispatch {
         self.seen = self.conducting.board.revision();
         if self.pauses.is_paused() {
             return None;
+        }
+        let denied_until = self.denied_until.filter(|until| *until > Instant::now());
+        if denied_until.is_some() {
+            return denied_until;
         }
         let others = self.others();
         // Asked before the jobs are looked at: what falls due in between is seen, or wakes at once.
@@ -193,6 +203,10 @@ impl Dispatch {
             Verdict::Paused => {
                 self.conducting
                     .tell(ConductorEvent::of_conductor(Step::Paused));
+                self.picker.untried(job);
+            }
+            Verdict::Denied => {
+                self.denied_until = Some(now + DENIED);
                 self.picker.untried(job);
             }
             Verdict::Failed(error) => {

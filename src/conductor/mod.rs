@@ -124,8 +124,9 @@ impl Conductor {
     ///
     /// # Errors
     /// [`Closed`](ErrorKind::Closed) if its board is not connected, or is closed meanwhile;
-    /// [`Denied`](ErrorKind::Denied) if etcd refuses the user; [`Unavailable`](ErrorKind::Unavailable) if it
-    /// could not be reached as it began; [`Invalid`](ErrorKind::Invalid) if it ran
+    /// [`Denied`](ErrorKind::Denied) if etcd refuses the user as it begins (later it goes on: jobs are
+    /// [refused](Step::Refused) until it may claim them again); [`Unavailable`](ErrorKind::Unavailable) if
+    /// etcd could not be reached as it began; [`Invalid`](ErrorKind::Invalid) if it ran
     /// already; and those of [`JobBoard::register_entity`]. What runs is waited for first, as when it is
     /// told to stop.
     pub async fn run(&self) -> Result<()> {

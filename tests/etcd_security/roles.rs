@@ -1,16 +1,23 @@
 //! What the roles of a board may do, and what not: granted as `docs::security` says.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use etcd_client::{Client, Permission, PermissionType};
+use futures::StreamExt;
 use jobboard::{
-    Conductor, Context, Ended, Entity, ErrorKind, Job, JobBoard, NewJob, Outcome, Result,
-    TrashedJob, store::Revision,
+    Conductor, ConductorEvent, Context, Ended, Entity, ErrorKind, EventKind, Job, JobBoard, NewJob,
+    Outcome, Result, Step, TrashedJob, store::Revision,
 };
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::{Instant, timeout},
+};
 
-use super::{SecureEtcd, Setup, on_each, users::PASSWORD};
+use super::{
+    SecureEtcd, Setup, on_each,
+    users::{PASSWORD, signed_tokens},
+};
 
 /// How soon a refusal must be told: no call waits out its deadline, of 10 s.
 const PROMPT: Duration = Duration::from_secs(3);
@@ -98,6 +105,12 @@ impl Roles {
         let permission = Permission::new(what, range(area, board)).with_prefix();
         let granted = self.admin.role_grant_permission(role, permission).await;
         granted.unwrap();
+    }
+
+    /// Takes the role of that name from its user, and gives it another.
+    async fn swap(&mut self, user: &str, from: &str, to: &str) {
+        self.admin.user_revoke_role(user, from).await.unwrap();
+        self.admin.user_grant_role(user, to).await.unwrap();
     }
 
     async fn connect(&self, user: &str, board: &str) -> Result<JobBoard> {
@@ -390,4 +403,88 @@ async fn refused_books(board: &JobBoard) {
     denied("load a book", books.load(book.uuid())).await;
     denied("list the books", books.list()).await;
     denied("delete a book", books.delete(book.uuid())).await;
+}
+
+/// Holds a worker's board against a role that is taken and given back while it works: its watch, its
+/// conductor, and an owner.
+async fn role_comes_back(etcd: SecureEtcd) {
+    let mut roles = Roles::set_up(etcd).await;
+    let operator = roles.board_of("operator").await;
+    let worker = roles.board_of("worker").await;
+    let mut events = worker.events(EventKind::Removal).unwrap();
+    let held = operator.post(NewJob::new("held")).await.unwrap();
+    let claim = worker.claim(&held, "owner").await.unwrap();
+    let (runs, go_on) = (watch::Sender::new(0), Arc::new(Semaphore::new(0)));
+    let (counted, goes_on) = (runs.clone(), Arc::clone(&go_on));
+    let run = move |_: Context, _: serde_json::Value| {
+        let goes_on = Arc::clone(&goes_on);
+        counted.send_modify(|runs| *runs += 1);
+        async move {
+            goes_on.acquire().await?.forget();
+            Ok(Outcome::Consume)
+        }
+    };
+    let conductor = Conductor::builder(&worker, "thumbnails").concurrency(2);
+    let conductor = conductor.with(run).unwrap();
+    let mut steps = conductor.events();
+    let conducting = conductor.clone();
+    let conducting = tokio::spawn(async move { conducting.run().await });
+    let first = operator.post(NewJob::new("first")).await.unwrap();
+    runs.subscribe().wait_for(|runs| *runs == 1).await.unwrap();
+
+    roles.swap("worker", "worker", "poster").await;
+    denied("consume", claim.consume_with(json!(1))).await;
+    denied("pause", worker.pause("worker", None)).await;
+    // What it may do as a poster it does.
+    let second = worker.post(NewJob::new("second")).await.unwrap();
+    let refused = |event: &ConductorEvent| matches!(event.step, Step::Refused(_));
+    while !refused(&steps.next().await.unwrap()) {}
+
+    roles.swap("worker", "poster", "viewer").await;
+    denied("post", worker.post(NewJob::new("third"))).await;
+    denied("abandon", claim.abandon()).await;
+    go_on.add_permits(1);
+    assert_eq!(worker.fresh_jobs().await.unwrap().count(), 3);
+    roles
+        .admin
+        .user_revoke_role("worker", "viewer")
+        .await
+        .unwrap();
+    denied("look", worker.fresh_jobs()).await;
+    denied("paused", worker.paused()).await;
+
+    roles
+        .admin
+        .user_grant_role("worker", "worker")
+        .await
+        .unwrap();
+    claim.consume().await.unwrap();
+    go_on.add_permits(1);
+    for job in [&first, &second] {
+        assert_eq!(job.wait(None).await.unwrap(), Ended::Consumed(None));
+    }
+    let mut consumed = BTreeSet::new();
+    while consumed.len() < 3 {
+        let told = events.next().await.unwrap();
+        consumed.insert(told.job().unwrap().id());
+    }
+    conductor.stop();
+    conducting.await.unwrap().unwrap();
+    assert_eq!(*runs.borrow(), 2);
+    assert_eq!(worker.fresh_jobs().await.unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn work_goes_on_when_a_role_that_was_taken_is_given_back() {
+    on_each(Setup::default(), role_comes_back).await;
+}
+
+#[tokio::test]
+async fn work_goes_on_when_a_role_that_was_taken_is_given_back_and_tokens_name_the_roles() {
+    let (flag, _secret) = signed_tokens();
+    let setup = Setup {
+        flags: &[&flag],
+        ..Setup::default()
+    };
+    on_each(setup, role_comes_back).await;
 }

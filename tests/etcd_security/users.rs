@@ -11,6 +11,7 @@ use jobboard::{
     JobBoard, NewJob,
     store::{Compare, ErrorKind, Op, Revision, Store, StoreExt, Txn},
 };
+use tempfile::TempDir;
 use tokio::time::{Instant, interval};
 
 use super::{MUTUAL, SecureEtcd, Setup, beat_after, key, kind_of, on_each, put, watch};
@@ -61,6 +62,17 @@ impl SecureEtcd {
             .await
             .unwrap()
     }
+}
+
+/// What etcd is told to give out signed tokens that live for two seconds, and the folder of the secret
+/// that it signs them with.
+pub(super) fn signed_tokens() -> (String, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let secret = secret.display();
+    let flag = format!("--auth-token=jwt,priv-key={secret},sign-method=HS256,ttl=2s");
+    (flag, folder)
 }
 
 #[tokio::test]
@@ -140,13 +152,7 @@ async fn user_whose_password_was_changed_is_denied_until_it_is_the_old_one_again
 
 #[tokio::test]
 async fn token_that_expired_is_renewed() {
-    let folder = tempfile::tempdir().unwrap();
-    let secret = folder.path().join("secret");
-    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
-    let flag = format!(
-        "--auth-token=jwt,priv-key={},sign-method=HS256,ttl=2s",
-        secret.display()
-    );
+    let (flag, _secret) = signed_tokens();
     let setup = Setup {
         flags: &[&flag],
         ..Setup::default()
