@@ -250,7 +250,7 @@ impl<S: Sink> Feed<S> {
                     silence: Silence::new(place.applied, &self.random),
                 }))
             }
-            Err(error) => Err(relist_if_compacted(Failed::new(error, State::Listed))),
+            Err(error) => Err(relist_if_untold(Failed::new(error, State::Listed))),
         }
     }
 
@@ -304,7 +304,7 @@ impl<S: Sink> Feed<S> {
         if since.elapsed() >= HEALTHY {
             self.backoff.reset();
         }
-        relist_if_compacted(Failed::new(error, State::Listed))
+        relist_if_untold(Failed::new(error, State::Listed))
     }
 
     /// The watch is silent although the range changed; if it was opened anew for that already, the
@@ -320,8 +320,13 @@ impl<S: Sink> Feed<S> {
     }
 }
 
-fn relist_if_compacted(mut failed: Box<Failed>) -> Box<Failed> {
-    if failed.error.kind() == ErrorKind::Compacted {
+/// What no watch can tell any more, a list shows: what was compacted, and what is so much that one answer
+/// of the watch, which is of many revisions where it catches up, is larger than what is taken.
+fn relist_if_untold(mut failed: Box<Failed>) -> Box<Failed> {
+    if matches!(
+        failed.error.kind(),
+        ErrorKind::Compacted | ErrorKind::TooLarge
+    ) {
         failed.next = State::Empty;
     }
     failed

@@ -52,8 +52,8 @@ struct Bent {
     failing_read: AtomicUsize,
     /// Reads wait while this is true.
     held: watch::Sender<bool>,
-    /// Watches break when this changes.
-    breaks: watch::Sender<()>,
+    /// Watches break so when this changes.
+    breaks: watch::Sender<ErrorKind>,
     reads: AtomicUsize,
     proofs: AtomicUsize,
     watches: AtomicUsize,
@@ -69,7 +69,11 @@ impl Bent {
     }
 
     fn break_watches(&self) {
-        self.breaks.send_replace(());
+        self.break_watches_as(ErrorKind::Unavailable);
+    }
+
+    fn break_watches_as(&self, kind: ErrorKind) {
+        self.breaks.send_replace(kind);
     }
 
     async fn admit(&self) -> store::Result<()> {
@@ -116,7 +120,7 @@ impl Store for Arc<Bent> {
         let mut breaks = self.breaks.subscribe();
         let broken = futures::stream::once(async move {
             breaks.changed().await.ok();
-            Err(Error::new(ErrorKind::Unavailable, "told to break"))
+            Err(Error::new(*breaks.borrow(), "told to break"))
         });
         let bent = Self::clone(self);
         let told = self.memory().watch(request).await?;
@@ -167,7 +171,7 @@ impl Setup {
             compacts: AtomicBool::default(),
             failing_read: AtomicUsize::default(),
             held: watch::Sender::new(false),
-            breaks: watch::Sender::new(()),
+            breaks: watch::Sender::new(ErrorKind::Unavailable),
             reads: AtomicUsize::default(),
             proofs: AtomicUsize::default(),
             watches: AtomicUsize::default(),

@@ -94,3 +94,13 @@ async fn first_retry_after_a_healthy_time_is_made_at_once() {
         assert!(broken_at.elapsed() < Duration::from_millis(10));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn watch_that_tells_more_than_is_taken_is_followed_by_a_list() {
+    let setup = Setup::watching().await;
+    setup.store.mute.store(true, SeqCst);
+    let posted = setup.post(1).await;
+    setup.store.break_watches_as(ErrorKind::TooLarge);
+    setup.shows(posted).await;
+    assert_eq!(setup.reader().counts().relists, 1);
+}
