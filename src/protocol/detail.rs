@@ -72,7 +72,7 @@ impl DetailRecord {
 
     /// Reads the record that is kept as `uuid`.
     pub(crate) fn read(uuid: Uuid, bytes: &[u8]) -> Result<Self, Unreadable> {
-        let record: Self = record::read(bytes)?;
+        let record: Self = record::read_open(bytes)?;
         let newer = record.jobboard.v;
         if newer > VERSION {
             let why = format!("its layout has version {newer}, this library knows {VERSION}");

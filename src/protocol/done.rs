@@ -77,7 +77,8 @@ impl DoneRecord {
             Value::deserialize(deserializer).map(Some)
         }
 
-        let done: Wire = match record::read_versioned(record) {
+        let open = record::read_open::<Wire>(record);
+        let done = match open.map_err(|why| record::newer(record).unwrap_or(why)) {
             Ok(done) => done,
             Err(why) if why.is_newer() => return Err(why),
             Err(_) => return Ok(None),

@@ -75,7 +75,7 @@ impl Entity {
             kind,
             name,
             metadata,
-        } = record::read(bytes)?;
+        } = record::read_open(bytes)?;
         if !metadata.is_object() {
             return Err(Unreadable::new("the metadata are no JSON object"));
         }

@@ -372,6 +372,8 @@ mod tests {
             Bytes::from(value.replace(r#"{"file":"a.png"}"#, details))
         };
         assert!(Posting::read(with(r#"{"far":1e400}"#)).is_err());
+        let other = r#"{"odd":[{"$serde_json::private::RawValue":"{"}]}"#;
+        assert!(Posting::read(with(other)).is_err());
         let deep = format!(r#"{{"deep":{}{}}}"#, "[".repeat(500), "]".repeat(500));
         assert!(Posting::read(with(&deep)).is_err());
         assert_eq!(

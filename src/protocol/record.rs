@@ -50,6 +50,12 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unre
     Ok(serde_json::from_slice(bytes)?)
 }
 
+/// Reads a record in which there is JSON of any form, which must be [`Wellformed`].
+pub(crate) fn read_open<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unreadable> {
+    read::<Wellformed>(bytes)?;
+    read(bytes)
+}
+
 /// Reads a record that carries the version of its layout. If it can not be read, a newer version is
 /// the reason that is told.
 pub(crate) fn read_versioned<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unreadable> {
@@ -138,9 +144,20 @@ pub(crate) fn without_notes(posting: &[u8], notes: &[&str]) -> Result<Bytes, Unr
     Ok(write(&fields))
 }
 
-/// Any JSON that can be read whole: not nested too deep, no number out of range. Keeps nothing.
+/// Any JSON that can be read whole, as it is: not nested too deep, no number out of range, no [`Name`]
+/// that stands for something else. Keeps nothing.
 #[derive(Debug)]
 pub(crate) struct Wellformed;
+
+/// The name of a field of [`Wellformed`] JSON.
+///
+/// An object that begins with a name of `serde_json`'s own is not read as such: where any form is taken
+/// (`serde_json::Value`), what its text says is read in its place, which is no JSON or is nested deeper
+/// than the stack.
+struct Name;
+
+/// How the names begin that `serde_json` has for itself.
+const PRIVATE: &str = "$serde_json::private::";
 
 impl<'de> Deserialize<'de> for Wellformed {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -185,7 +202,28 @@ impl<'de> de::Visitor<'de> for Wellformed {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
-        while map.next_entry::<Self, Self>()?.is_some() {}
+        while map.next_entry::<Name, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Self)
+    }
+}
+
+impl de::Visitor<'_> for Name {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Self, E> {
+        if name.starts_with(PRIVATE) {
+            return Err(E::custom("a name of serde_json's own"));
+        }
         Ok(self)
     }
 }
@@ -252,5 +290,21 @@ mod tests {
         assert!(read::<Wellformed>(deep.as_bytes()).is_err());
         assert!(read::<Wellformed>(br#"{"far": 1e999}"#).is_err());
         assert!(read::<Wellformed>(br#"{"a": [1, -2, 3.5, "x", null, true, {}]}"#).is_ok());
+    }
+
+    #[test]
+    fn json_that_is_read_as_something_else_is_not_wellformed() {
+        for name in [
+            "$serde_json::private::RawValue",
+            r"\u0024serde_json::private::RawValue",
+        ] {
+            let odd = format!(r#"{{"a": [{{"{name}": "[1"}}]}}"#);
+            assert!(serde_json::from_str::<serde_json::Value>(&odd).is_err());
+            assert!(read::<Wellformed>(odd.as_bytes()).is_err());
+            let other = format!(r#"{{"a": [{{"{name}": "[1]"}}]}}"#);
+            let read_as = serde_json::from_str::<serde_json::Value>(&other).unwrap();
+            assert_eq!(read_as, json!({"a": [[1]]}));
+            assert!(read::<Wellformed>(other.as_bytes()).is_err());
+        }
     }
 }

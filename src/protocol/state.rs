@@ -87,7 +87,7 @@ pub(crate) struct StateRecord {
 
 impl StateRecord {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
-        record::read(bytes)
+        record::read_open(bytes)
     }
 
     pub(crate) fn write(&self) -> Bytes {
