@@ -1,8 +1,8 @@
 //! What the commands print. The only place that writes to standard output and standard error.
 
 use std::{
-    fmt::Display,
-    io::{self, Write},
+    fmt::{Display, Write as _},
+    io::{self, Write as _},
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -104,6 +104,7 @@ pub(super) fn job(format: Format, job: &JobView) -> Result<(), Failure> {
     }
     let details = serde_json::to_string_pretty(&job.details)
         .map_err(|error| Failure::new(format!("print the details: {error}")))?;
+    let details = plain_json(&details);
     let or_none = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
     let mut table = table();
     table.add_rows([
@@ -182,7 +183,7 @@ pub(super) fn line(text: impl Display) -> Result<(), Failure> {
 pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(document)
         .map_err(|error| Failure::new(format!("print as JSON: {error}")))?;
-    line(text)
+    line(plain_json(&text))
 }
 
 /// Prints a line on standard error. There is nobody left to tell if that fails.
@@ -190,16 +191,40 @@ pub(super) fn note(text: impl Display) {
     _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Text from outside without its control characters, which could move a terminal's cursor.
+/// Text from outside without what a terminal [obeys](is_obeyed).
 pub(super) fn plain(text: &str) -> String {
     text.chars()
         .flat_map(|letter| {
-            let escape = letter.is_control();
+            let escape = is_obeyed(letter);
             let escaped = escape.then(|| letter.escape_default());
             let itself = (!escape).then_some(letter);
             escaped.into_iter().flatten().chain(itself)
         })
         .collect()
+}
+
+/// JSON without what a terminal [obeys](is_obeyed), but for the ends of its lines: it reads as the same.
+/// JSON itself escapes only the first 32 characters.
+fn plain_json(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if is_obeyed(letter) && letter != '\n' {
+            _ = write!(plain, "\\u{:04x}", u32::from(letter));
+        } else {
+            plain.push(letter);
+        }
+    }
+    plain
+}
+
+/// Whether a terminal does something for a character instead of showing it: it could move the cursor, or
+/// show text in another order.
+fn is_obeyed(letter: char) -> bool {
+    let turns_text = matches!(
+        letter,
+        '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    letter.is_control() || turns_text
 }
 
 fn table() -> Table {
@@ -219,5 +244,17 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(plain("a\u{1b}[2Jö\n"), "a\\u{1b}[2Jö\\n");
+        assert_eq!(plain("\u{9b}2J\u{7f}\u{202e}"), "\\u{9b}2J\\u{7f}\\u{202e}");
+    }
+
+    #[test]
+    fn json_without_control_characters_reads_as_the_same() {
+        let json = serde_json::json!({"a\u{9b}2J": ["\u{1b}[2J", "ö\u{7f}\u{202e}"]});
+        let text = serde_json::to_string_pretty(&json).unwrap();
+        let plain = plain_json(&text);
+        let odd = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+        assert!(text.contains(odd) && !plain.contains(odd), "{plain:?}");
+        let read: serde_json::Value = serde_json::from_str(&plain).unwrap();
+        assert_eq!(read, json);
     }
 }
