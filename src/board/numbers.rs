@@ -86,7 +86,9 @@ impl Taken {
         let corrupt = |why: Unreadable| Error::new(ErrorKind::Corrupt, DOING, why.to_string());
         while self.block.as_ref().is_none_or(Block::is_empty) {
             let size = self.size.saturating_mul(2).clamp(1, LARGEST);
-            let verb = Reserve::new(keys, self.counter, size).map_err(corrupt)?;
+            // One that is at its end is looked at again: a person can have set it back.
+            let seen = std::mem::take(&mut self.counter);
+            let verb = Reserve::new(keys, seen, size).map_err(corrupt)?;
             let taken = pool.write(verb, deadline).await;
             let failed = |error| failure::of_write(DOING, error).if_unknown_nothing_happened();
             match taken.map_err(failed)? {
