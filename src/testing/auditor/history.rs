@@ -148,12 +148,16 @@ impl History {
         self.ended.contains_key(&uuid)
     }
 
-    /// Takes in what one revision, or several whole ones, did.
+    /// Takes in what one revision, or several whole ones, did. What it has taken in before is passed over: a
+    /// member of etcd that lags behind tells it again.
     pub(super) fn take(&mut self, events: &[Event]) -> Result<(), Violation> {
         for events in events.chunk_by(|a, b| a.revision() == b.revision()) {
             let Some(first) = events.first() else {
                 continue;
             };
+            if first.revision() <= self.revision {
+                continue;
+            }
             self.revision = first.revision();
             let mut touched = BTreeMap::<u64, Touched>::new();
             for event in events {

@@ -12,10 +12,11 @@ mod story;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures::StreamExt;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use uuid::Uuid;
 
 use self::{
@@ -27,12 +28,18 @@ pub use self::{
     log::{Calling, Held, Log},
     story::{Promise, Violation},
 };
-use crate::store::{self, Key, KeyRange, Revision, Store, WatchRequest};
+use crate::store::{
+    self, ErrorKind, Event, Key, KeyRange, Revision, Store, WatchRequest, WatchStream,
+};
+
+/// How long it waits before it looks again whether the store is back.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Watches over a board, and says whether its promises were kept.
 ///
 /// It is to be started before anything is on the board, on the store itself and not on what fails by
-/// chance before it; and the store must not forget what it has not [seen](Self::caught_up).
+/// chance before it; and the store must not forget what it has not [seen](Self::caught_up). A store that
+/// was away is looked at again from where it was left.
 ///
 /// # Examples
 /// ```
@@ -89,27 +96,25 @@ impl Auditor {
     ///
     /// # Errors
     /// Those of [`Store::watch`].
-    pub async fn start(store: &impl Store, namespace: &str, board: &str) -> store::Result<Self> {
+    pub async fn start(
+        store: &(impl Store + Clone),
+        namespace: &str,
+        board: &str,
+    ) -> store::Result<Self> {
         let all = KeyRange::prefix(Key::new(format!("{namespace}/"))?);
-        let mut events = store
-            .watch(WatchRequest::new(all, Revision::new(1)))
-            .await?;
+        let first = WatchRequest::new(all.clone(), Revision::new(1));
+        let events = store.watch(first).await?;
         let history = History::new(Names::new(namespace, board));
         let broken = None;
         let seen = Arc::new(Mutex::new(Seen { history, broken }));
         let (told, revision) = watch::channel(Revision::ZERO);
-        let taking = Arc::clone(&seen);
-        let tail = tokio::spawn(async move {
-            while let Some(Ok(batch)) = events.next().await {
-                let mut seen = lock(&taking);
-                if seen.broken.is_none() {
-                    seen.broken = seen.history.take(&batch.events).err();
-                }
-                drop(seen);
-                let last = batch.events.last().map(store::Event::revision);
-                told.send_replace(last.unwrap_or_default());
-            }
-        });
+        let tail = Tail {
+            store: store.clone(),
+            all,
+            seen: Arc::clone(&seen),
+            told,
+        };
+        let tail = tokio::spawn(tail.follow(events));
         let log = Log::default();
         Ok(Self {
             log,
@@ -129,6 +134,11 @@ impl Auditor {
     pub async fn caught_up(&self, revision: Revision) -> bool {
         let mut seen = self.revision.clone();
         seen.wait_for(|seen| *seen >= revision).await.is_ok()
+    }
+
+    /// The last revision that it has seen of what concerns boards.
+    pub fn revision(&self) -> Revision {
+        *self.revision.borrow()
     }
 
     /// The jobs that are on the board, each with its owner: by number, as seen so far.
@@ -192,6 +202,54 @@ impl Auditor {
 impl Drop for Auditor {
     fn drop(&mut self) {
         self.tail.abort();
+    }
+}
+
+/// What takes in all that happens.
+struct Tail<S> {
+    store: S,
+    all: KeyRange,
+    seen: Arc<Mutex<Seen>>,
+    told: watch::Sender<Revision>,
+}
+
+impl<S: Store> Tail<S> {
+    /// Ends when the store can not tell any more what happened.
+    async fn follow(self, events: WatchStream) {
+        let mut watching = Some(events);
+        while let Some(mut events) = watching {
+            let error = loop {
+                match events.next().await {
+                    Some(Ok(batch)) => self.take(&batch.events),
+                    Some(Err(error)) => break error,
+                    None => return,
+                }
+            };
+            watching = self.again(error).await;
+        }
+    }
+
+    fn take(&self, events: &[Event]) {
+        let mut seen = lock(&self.seen);
+        if seen.broken.is_none() {
+            seen.broken = seen.history.take(events).err();
+        }
+        drop(seen);
+        let last = events.last().map(Event::revision).unwrap_or_default();
+        self.told.send_modify(|told| *told = last.max(*told));
+    }
+
+    /// Goes on after what it has seen, when the store was only away.
+    async fn again(&self, mut error: store::Error) -> Option<WatchStream> {
+        while error.kind() == ErrorKind::Unavailable {
+            let next = WatchRequest::new(self.all.clone(), self.told.borrow().next());
+            match self.store.watch(next).await {
+                Ok(events) => return Some(events),
+                Err(still) => error = still,
+            }
+            sleep(AGAIN).await;
+        }
+        None
     }
 }
 

@@ -3,7 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     Claim, Ended, Error, ErrorKind, Job, JobBoard, NewJob,
-    store::{Memory, Op, Txn},
+    random::Random,
+    store::{Faults, Faulty, Memory, Op, RangeRequest, Txn},
 };
 
 const JOB: &str = "/ns/jobs/board/job1";
@@ -171,6 +172,30 @@ async fn other_job_in_the_trash_is_found() {
     assert_eq!(raw.broken(), Some(Promise::Kept));
 }
 
+#[tokio::test(start_paused = true)]
+async fn store_that_was_away_is_looked_at_again_and_what_it_tells_again_is_passed_over() {
+    let store = Memory::new();
+    let mut faults = Faults::NONE;
+    (faults.cut_watches, faults.old_batches) = (300, 300);
+    let faulty = Faulty::new(store.clone(), Random::seeded(7), faults);
+    let auditor = Auditor::start(&faulty, "/ns", "board").await.unwrap();
+    for _ in 0..100 {
+        let posting = posting(&Uuid::from_u128(store_revision(&store).await.into()).to_string());
+        let claim = json!({"owner": "me"});
+        for ops in [put("data", &posting), put("lock", &claim), all_of_job()] {
+            store.txn(Txn::new().then([ops])).await.unwrap();
+        }
+        let last = Revision::new(store_revision(&store).await);
+        assert!(auditor.caught_up(last).await);
+    }
+    assert_eq!(auditor.audit().unwrap().changes, 300);
+}
+
+async fn store_revision(store: &Memory) -> u64 {
+    let any = RangeRequest::new(key("data"));
+    store.range(any).await.unwrap().header.revision.get()
+}
+
 /// A board, of which lies can be noted.
 struct Scene {
     store: Memory,
@@ -205,7 +230,7 @@ impl Scene {
 
     async fn broken(&self) -> Option<Promise> {
         let any = Key::new("/taskflow/none").unwrap();
-        let now = self.store.range(store::RangeRequest::new(any));
+        let now = self.store.range(RangeRequest::new(any));
         let now = now.await.unwrap().header.revision;
         assert!(self.auditor.caught_up(now).await);
         self.auditor.audit().err().map(|broken| broken.promise())
@@ -302,7 +327,7 @@ async fn two_who_believe_at_the_same_time_are_found() {
         let scene = Scene::new().await;
         let claim = scene.claim("first").await;
         scene.log.believe(&claim);
-        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
         claim.abandon().await.unwrap();
         let again = scene.board.claim(claim.job(), "second").await.unwrap();
         if !overlap {
