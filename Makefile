@@ -4,8 +4,9 @@
 #   DIR=/path           the folder whose files `make demo` hashes
 #   ETCD=/path          the etcd to use, instead of the distribution's
 #   ETCD_SECOND=/path   the other version for the tests, instead of the one from PyPI
-#   SEEDS=n, SEED=n     how many seeds `make simulation` runs, or which one
+#   SEEDS=n, SEED=n     how many seeds `make simulation` and `make episodes` run, or which one
 #   MINUTES=n           how long `make long-run` takes for each version of etcd
+#   HOURS=n             how long `make soak` goes on
 #   JOBBOARD_BENCH=...  arguments of `jobboard bench` for `make bench`, such as --quick
 
 SHELL := /bin/bash
@@ -64,6 +65,18 @@ long-run: ## Use a board for an hour on each version of etcd, and see what grows
 	@etcds=$$(deploy/tools.sh both); \
 	JOBBOARD_TEST_ETCDS=$$etcds $(if $(MINUTES),MINUTES=$(MINUTES)) \
 	$(CARGO) test --locked --all-features --test long_run -- --ignored --nocapture
+
+.PHONY: episodes
+episodes: ## Let all kinds of things go wrong on both versions of etcd, and audit that (SEEDS=, SEED=)
+	@etcds=$$(deploy/tools.sh both); \
+	export JOBBOARD_TEST_ETCDS=$$etcds $(if $(SEED),SEED=$(SEED)) $(if $(SEEDS),SEEDS=$(SEEDS)); \
+	$(CARGO) test --locked --all-features --test episodes -- --nocapture promises_are_kept_whatever
+
+.PHONY: soak
+soak: ## The same for hours, with ever new seeds; counts are shown each minute (HOURS=)
+	@etcds=$$(deploy/tools.sh both); \
+	export JOBBOARD_TEST_ETCDS=$$etcds HOURS=$(or $(HOURS),1); \
+	$(CARGO) test --locked --all-features --test episodes -- --ignored --nocapture promises_are_kept_for_hours
 
 .PHONY: mutants
 mutants: ## Set bugs into the code one by one, and see that the simulation finds them

@@ -1,11 +1,15 @@
-//! A cluster of three members of etcd, each of which can be killed, stopped and started again.
+//! A cluster of members of etcd, each of which can be killed, stopped and started again.
+#![allow(dead_code, reason = "not all stories do all of this to a cluster")]
 
 use std::{fs, path::Path, time::Duration};
 
 use etcd_client::{Client, ConnectOptions};
 use futures::future;
 use jobboard::{
-    store::{ErrorKind, etcd::Etcd},
+    store::{
+        ErrorKind,
+        etcd::{Etcd, Settings},
+    },
     testing::LocalEtcd,
 };
 use tokio::time::sleep;
@@ -13,7 +17,10 @@ use tokio::time::sleep;
 /// How long a member may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Three members of one cluster. They are known by their places, and end with the test.
+/// How long it may take to do what it is asked to.
+const MORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The members of one cluster. They are known by their places, and end with the test.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     /// Dropping one kills it, also while it is stopped.
@@ -30,10 +37,15 @@ struct Status {
 }
 
 impl Cluster {
-    /// Starts the cluster.
+    /// Starts a cluster of three.
     pub(crate) async fn start(binary: &Path) -> Self {
+        Self::of(3, binary).await
+    }
+
+    /// Starts a cluster of so many.
+    pub(crate) async fn of(members: usize, binary: &Path) -> Self {
         let etcd = LocalEtcd::builder().binary(binary);
-        let members = etcd.start_members(3).await.unwrap();
+        let members = etcd.start_members(members).await.unwrap();
         Self { members }
     }
 
@@ -45,8 +57,13 @@ impl Cluster {
     /// A new way to the cluster, by all its endpoints, once it serves: an election can take longer
     /// than connecting may.
     pub(crate) async fn connect(&self) -> Etcd {
+        self.connect_with(&Settings::new()).await
+    }
+
+    /// As [`connect`](Self::connect), with settings other than the default ones.
+    pub(crate) async fn connect_with(&self, settings: &Settings) -> Etcd {
         loop {
-            match Box::pin(Etcd::connect(self.endpoints())).await {
+            match Box::pin(Etcd::connect_with(self.endpoints(), settings.clone())).await {
                 Ok(etcd) => return etcd,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
             }
@@ -85,6 +102,26 @@ impl Cluster {
         self.all().into_iter().max_by_key(count).unwrap()
     }
 
+    /// The places of the members that were not killed.
+    pub(crate) fn alive(&self) -> Vec<usize> {
+        let mut all = self.all();
+        all.retain(|place| self.members[*place].pid().is_some());
+        all
+    }
+
+    /// The version that a member tells.
+    pub(crate) async fn version(&self) -> String {
+        self.members[0].version().await.unwrap()
+    }
+
+    /// Has members stop in good order (SIGTERM).
+    pub(crate) async fn stop(&mut self, places: &[usize]) {
+        let members = self.members.iter_mut().enumerate();
+        let stopped = members.filter(|(place, _)| places.contains(place));
+        let stops = stopped.map(|(_, member)| member.stop());
+        future::try_join_all(stops).await.unwrap();
+    }
+
     /// Kills members (SIGKILL).
     pub(crate) fn kill(&mut self, places: &[usize]) {
         for place in places {
@@ -117,7 +154,7 @@ impl Cluster {
             return;
         }
         let next = said.iter().find(|said| said.place == to).unwrap();
-        let client = Box::pin(self.client(leader)).await;
+        let client = Box::pin(self.administrator(leader, None)).await;
         let mut maintenance = client.maintenance_client();
         maintenance.move_leader(next.member).await.unwrap();
     }
@@ -144,7 +181,7 @@ impl Cluster {
 
     async fn status(&self, place: usize) -> Option<Status> {
         self.members[place].pid()?;
-        let client = self.client(place).await;
+        let client = self.client(place, None, PATIENCE).await?;
         let said = client.maintenance_client().status().await.ok()?;
         Some(Status {
             place,
@@ -154,10 +191,24 @@ impl Cluster {
         })
     }
 
-    async fn client(&self, place: usize) -> Client {
-        let options = ConnectOptions::new().with_timeout(PATIENCE);
+    /// A client of one member that does what it is asked to, as a user with a password if they are given.
+    pub(crate) async fn administrator(&self, place: usize, user: Option<(&str, &str)>) -> Client {
+        self.client(place, user, MORE_PATIENCE).await.unwrap()
+    }
+
+    /// A client of one member; none if that does not know the user in time.
+    async fn client(
+        &self,
+        place: usize,
+        user: Option<(&str, &str)>,
+        patience: Duration,
+    ) -> Option<Client> {
+        let mut options = ConnectOptions::new().with_timeout(patience);
+        if let Some((name, password)) = user {
+            options = options.with_user(name, password);
+        }
         let endpoint = self.members[place].endpoint();
-        Client::connect([endpoint], Some(options)).await.unwrap()
+        Client::connect([endpoint], Some(options)).await.ok()
     }
 }
 

@@ -27,8 +27,15 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the ignored test of that name.
     pub(crate) fn start(test: &str, endpoint: &str) -> Self {
-        let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--"])
+        Self::start_by(&[], test, endpoint)
+    }
+
+    /// As [`start`](Self::start), by a program that takes another with its arguments and becomes that one.
+    pub(crate) fn start_by(program: &[String], test: &str, endpoint: &str) -> Self {
+        let dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"];
+        let mut words = program.iter().map(String::as_str).chain(dies_with_us);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--ignored", "--nocapture"])
             .env(ENDPOINT, endpoint)
@@ -45,13 +52,18 @@ impl Process {
         }
     }
 
-    /// Waits for the next thing that it says.
+    /// Waits for the next thing that it says. Cancel safe.
     pub(crate) async fn says(&mut self) -> String {
+        let said = self.may_say().await;
+        said.expect("the helper ended with nothing more to say")
+    }
+
+    /// Waits for the next thing that it says; none if it ended with nothing more to say. Cancel safe.
+    pub(crate) async fn may_say(&mut self) -> Option<String> {
         loop {
-            let line = self.lines.next_line().await.unwrap();
-            let line = line.expect("the helper ended with nothing more to say");
+            let line = self.lines.next_line().await.unwrap()?;
             if let Some((_, said)) = line.split_once(SAYS) {
-                return said.to_owned();
+                return Some(said.to_owned());
             }
         }
     }
@@ -71,6 +83,11 @@ impl Process {
     /// Kills it (SIGKILL), and waits until it is gone.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Kills it (SIGKILL), without waiting.
+    pub(crate) fn strike(&self) {
+        self.signal(Signal::KILL);
     }
 
     /// Asks it to end (SIGTERM).

@@ -1,7 +1,14 @@
 //! A way to etcd that can be cut, that can lose answers, and that can be long.
 #![allow(dead_code, reason = "not all stories do all of this to a way")]
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,10 +23,13 @@ use tokio::{
 pub(crate) struct Way {
     endpoint: String,
     mode: watch::Sender<Mode>,
+    /// How many bytes were asked by it.
+    asked: Arc<AtomicUsize>,
     work: JoinHandle<()>,
 }
 
 /// What the way does with connections.
+#[expect(clippy::struct_excessive_bools, reason = "each is by itself")]
 #[derive(Clone, Copy, Debug)]
 struct Mode {
     open: bool,
@@ -27,6 +37,10 @@ struct Mode {
     answers: bool,
     /// How much later what etcd says is passed on.
     late: Duration,
+    /// Whether what is asked waits on the way.
+    holds_requests: bool,
+    /// Whether what etcd says waits on the way.
+    holds_answers: bool,
     /// How often all connections were reset.
     resets: u64,
 }
@@ -40,24 +54,38 @@ impl Way {
     /// An open way to etcd, from which each answer comes so much later; those that come together
     /// are late together.
     pub(crate) async fn long(endpoint: &str, late: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::from(Ipv4Addr::LOCALHOST.into(), endpoint, late).await
+    }
+
+    /// As [`long`](Self::long), of which the beginning is at this address of the machine.
+    pub(crate) async fn from(address: IpAddr, endpoint: &str, late: Duration) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let target = endpoint.replace("http://", "");
         let (mode, modes) = watch::channel(Mode {
             open: true,
             answers: true,
             late,
+            holds_requests: false,
+            holds_answers: false,
             resets: 0,
         });
+        let asked = Arc::<AtomicUsize>::default();
         Self {
             endpoint: format!("http://{}", listener.local_addr().unwrap()),
             mode,
-            work: tokio::spawn(work(listener, target, modes)),
+            asked: Arc::clone(&asked),
+            work: tokio::spawn(work(listener, target, modes, asked)),
         }
     }
 
     /// Where the way begins.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// How many bytes were asked by this way so far.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Relaxed)
     }
 
     /// Makes `call`, of whose requests every one reaches etcd and none is answered, until `effect`
@@ -67,15 +95,34 @@ impl Way {
         call: impl Future<Output = T> + Send,
         effect: impl Future<Output = ()> + Send,
     ) -> T {
-        self.mode.send_modify(|mode| mode.answers = false);
+        self.lose_answers();
         let cut = async {
             effect.await;
-            self.mode.send_modify(|mode| {
-                mode.answers = true;
-                mode.resets += 1;
-            });
+            self.reset();
         };
         tokio::join!(call, cut).0
+    }
+
+    /// Is a black hole for what is asked, for what etcd says, or for neither: connections stay, and what is
+    /// sent arrives when it is a hole no longer, as by a network that lost packets.
+    pub(crate) fn hold(&self, requests: bool, answers: bool) {
+        self.mode.send_modify(|mode| {
+            mode.holds_requests = requests;
+            mode.holds_answers = answers;
+        });
+    }
+
+    /// Loses what etcd says from now on, until the way is reset.
+    pub(crate) fn lose_answers(&self) {
+        self.mode.send_modify(|mode| mode.answers = false);
+    }
+
+    /// Resets all connections; others are let through.
+    pub(crate) fn reset(&self) {
+        self.mode.send_modify(|mode| {
+            mode.answers = true;
+            mode.resets += 1;
+        });
     }
 
     /// Resets all connections, and every other until the way is opened.
@@ -98,7 +145,12 @@ impl Drop for Way {
     }
 }
 
-async fn work(listener: TcpListener, target: String, mut modes: watch::Receiver<Mode>) {
+async fn work(
+    listener: TcpListener,
+    target: String,
+    mut modes: watch::Receiver<Mode>,
+    asked: Arc<AtomicUsize>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let (client, _) = listener.accept().await.unwrap();
@@ -109,6 +161,7 @@ async fn work(listener: TcpListener, target: String, mut modes: watch::Receiver<
                 target.clone(),
                 now.resets,
                 modes.clone(),
+                Arc::clone(&asked),
             ));
         } else {
             client.set_zero_linger().unwrap();
@@ -122,13 +175,15 @@ async fn connection(
     target: String,
     resets: u64,
     mut modes: watch::Receiver<Mode>,
+    asked: Arc<AtomicUsize>,
 ) {
     // Closing it sends a reset: nothing that was under way arrives.
     client.set_zero_linger().unwrap();
     let Ok(mut etcd) = TcpStream::connect(target).await else {
         return;
     };
-    let now = modes.clone();
+    let (now, mut holds_requests, mut holds_answers) =
+        (modes.clone(), modes.clone(), modes.clone());
     let (mut client_says, mut client_hears) = client.split();
     let (mut etcd_says, mut etcd_hears) = etcd.split();
     let answers = async {
@@ -138,6 +193,7 @@ async fn connection(
             if !late.is_zero() {
                 sleep(late).await;
             }
+            _ = holds_answers.wait_for(|mode| !mode.holds_answers).await;
             let mode = *now.borrow();
             if mode.answers
                 && mode.resets == resets
@@ -147,10 +203,20 @@ async fn connection(
             }
         }
     };
+    let requests = async {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = client_says.read(&mut bytes).await {
+            asked.fetch_add(count, Relaxed);
+            _ = holds_requests.wait_for(|mode| !mode.holds_requests).await;
+            if etcd_hears.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
     tokio::select! {
         biased;
         _ = modes.wait_for(|mode| mode.resets != resets) => {}
         () = answers => {}
-        _ = tokio::io::copy(&mut client_says, &mut etcd_hears) => {}
+        () = requests => {}
     }
 }
