@@ -181,6 +181,23 @@ async fn token_that_expired_is_renewed() {
 }
 
 #[tokio::test]
+async fn lease_is_kept_alive_where_it_takes_long_to_check_a_password() {
+    // Some half a second: longer than there is between two keep-alives.
+    let setup = Setup {
+        flags: &["--bcrypt-cost=13"],
+        ..Setup::default()
+    };
+    on_each(setup, |etcd| async move {
+        etcd.enable_auth().await;
+        let store = etcd.connect_as("root", PASSWORD).await.unwrap();
+        let lease = store.grant(Duration::from_secs(60)).await.unwrap();
+        let mut keep_alive = store.keep_alive(&lease, Duration::from_millis(200));
+        beat_after(&mut keep_alive, lease.sent_at).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn board_of_a_user_who_may_only_read_is_fresh_and_takes_no_post() {
     on_each(Setup::default(), |etcd| async move {
         etcd.enable_auth().await;

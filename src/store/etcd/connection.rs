@@ -235,6 +235,11 @@ impl Line {
         self.current().generation
     }
 
+    /// How long one attempt to reach an endpoint may take.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.target.settings.connect_timeout
+    }
+
     /// The largest answer that is taken, in bytes.
     pub(super) fn max_response_bytes(&self) -> usize {
         self.target.settings.max_response_bytes

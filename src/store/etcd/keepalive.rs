@@ -9,7 +9,8 @@
 //! Each lease has one stream of requests. An answer counts from the instant at which its request was
 //! *sent*. A request that stays without an answer for `every` is given up together with its stream,
 //! so that an answer is always that of the last request, and the next attempt goes over a new
-//! connection.
+//! connection. To make that can take longer, where many ask etcd at once to check their passwords: it is
+//! given the time that connections have, lest no attempt is ever ended.
 
 use std::{
     convert::Infallible,
@@ -159,9 +160,8 @@ impl Beats {
         let mut pulse = None;
         let mut waits = waits();
         loop {
-            let sent_at = Instant::now();
             match self.once(&mut pulse).await {
-                Ok(ttl) => {
+                Ok((sent_at, ttl)) => {
                     self.feed.tell(Beat::Alive { sent_at, ttl });
                     waits = self::waits();
                     sleep_until(sent_at + self.every).await;
@@ -175,12 +175,26 @@ impl Beats {
         }
     }
 
-    /// Sends one keep-alive, on a new stream if there is none, and waits for its answer.
-    async fn once(&self, pulse: &mut Option<Pulse>) -> Result<Duration, Trouble> {
+    /// Sends one keep-alive, on a new stream if there is none, and waits for its answer. Gives when it was
+    /// sent as well.
+    async fn once(&self, pulse: &mut Option<Pulse>) -> Result<(Instant, Duration), Trouble> {
         let open = pulse.take();
         let connection = open
             .as_ref()
             .map_or_else(|| self.line.generation(), |open| open.connection);
+        if open.is_none() {
+            let patience = self.every.max(self.line.connect_timeout());
+            let reason = match timeout(patience, self.line.connection()).await {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("no connection in time".to_owned()),
+            };
+            if let Some(reason) = reason {
+                self.line.leave(connection);
+                return Err(Trouble::Passing(reason));
+            }
+        }
+        let sent_at = Instant::now();
         let answer = timeout(self.every, async {
             match open {
                 Some(open) => open.beat().await,
@@ -190,7 +204,7 @@ impl Beats {
         let reason = match answer.await {
             Ok(Ok((open, ttl))) if ttl > Duration::ZERO => {
                 *pulse = Some(open);
-                return Ok(ttl);
+                return Ok((sent_at, ttl));
             }
             Ok(Ok(_)) => return Err(Trouble::Gone),
             Ok(Err(error)) if classify::is_gone_lease(&error) => return Err(Trouble::Gone),
