@@ -178,6 +178,30 @@ async fn list_tells_claimed_jobs_and_their_owner_from_others() {
 }
 
 #[tokio::test]
+async fn list_and_show_send_no_control_characters_to_the_terminal() {
+    let setup = setup().await;
+    let store = Etcd::connect([setup.etcd.endpoint()]).await.unwrap();
+    let odd = "a\u{1b}[2J\u{9b}2J\u{7f}\r\u{202e}b";
+    let posting = json!({
+        "uuid": "f47ac10b-58cc-4372-a567-0e02b2c3d479", "name": odd, "priority": "NORMAL",
+        "details": {odd: [odd]},
+    });
+    for (part, record) in [("data", posting), ("lock", json!({"owner": odd}))] {
+        let key = Key::new(format!("/taskflow/jobs/jobboard/job7.{part}")).unwrap();
+        store.put(key, record.to_string().into()).await.unwrap();
+    }
+    let harmless = |text: &str| {
+        let obeyed = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+        assert!(text.contains("[2J") && !text.contains(obeyed), "{text:?}");
+    };
+    for output in ["table", "json"] {
+        harmless(&setup.output(&["--output", output, "list"]));
+        harmless(&setup.output(&["--output", output, "show", "7"]));
+    }
+    assert_eq!(setup.list()[0]["name"], odd);
+}
+
+#[tokio::test]
 async fn list_and_show_write_nothing() {
     let board = setup().await;
     board.output(&["post", "one"]);

@@ -111,3 +111,39 @@ fn endless_key_is_counted_and_not_listed() {
     assert_eq!(index.take_fresh_unreadable(), (vec![], 1));
     assert!(index.unreadable().is_empty());
 }
+
+/// Bytes of which is known whether anybody keeps them.
+struct Kept {
+    _count: Arc<()>,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        b"{\"odd\""
+    }
+}
+
+#[test]
+fn bytes_of_what_can_not_be_read_are_not_kept() {
+    let kept = Arc::new(());
+    let odd = || {
+        Bytes::from_owner(Kept {
+            _count: Arc::clone(&kept),
+        })
+    };
+    let mut index = index();
+    for (number, part) in (1..).zip(JobPart::ALL) {
+        apply(&mut index, &[put(number, part, odd(), 1)]);
+        apply(
+            &mut index,
+            &[
+                data(number + 10, "HIGH", 2),
+                put(number + 10, part, odd(), 2),
+            ],
+        );
+    }
+    let foreign = kv(keys().barrier().child(".x"), odd(), 3, 3);
+    apply(&mut index, &[Event::Put(foreign)]);
+    assert!(index.unreadable().len() > JobPart::ALL.len());
+    assert_eq!(Arc::strong_count(&kept), 1);
+}
