@@ -342,6 +342,12 @@ mod tests {
             value[field] = wrong;
             assert!(Posting::read(record(&value)).is_err(), "{field}");
         }
+        let with = |text: &[u8]| {
+            let begin = br#"{"uuid":"5f1c1c0e-3a8e-4a51-8e0b-0f3f4e4d7a11","name":"n","priority":"LOW","odd":""#;
+            Bytes::from([begin, text, b"\"}"].concat())
+        };
+        assert!(Posting::read(with(b"text")).is_ok());
+        assert!(Posting::read(with(b"\xff")).is_err());
         for bytes in [&b""[..], b"{", b"null", b"[]", b"\xff\xfe"] {
             assert!(Posting::read(Bytes::from_static(bytes)).is_err());
         }

@@ -45,9 +45,10 @@ impl From<serde_json::Error> for Unreadable {
     }
 }
 
-/// Reads a record.
+/// Reads a record. All of it must be UTF-8, also what is passed over: it is copied into other records.
 pub(crate) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unreadable> {
-    Ok(serde_json::from_slice(bytes)?)
+    let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::new("it is not UTF-8"))?;
+    Ok(serde_json::from_str(text)?)
 }
 
 /// Reads a record in which there is JSON of any form, which must be [`Wellformed`].
