@@ -7,6 +7,7 @@
 #   SEEDS=n, SEED=n     how many seeds `make simulation` and `make episodes` run, or which one
 #   MINUTES=n           how long `make long-run` takes for each version of etcd
 #   HOURS=n             how long `make soak` goes on
+#   SECONDS=n           for how long `make fuzz` tries each target
 #   JOBBOARD_BENCH=...  arguments of `jobboard bench` for `make bench`, such as --quick
 
 SHELL := /bin/bash
@@ -50,6 +51,13 @@ test: ## Run every test, doc test and example, on both versions of etcd
 	$(CARGO) test --locked --no-fail-fast --no-default-features --lib; \
 	$(CARGO) test --locked --no-fail-fast --all-features; \
 	$(MAKE) simulation
+	$(MAKE) fuzz
+
+SECONDS ?= 20
+
+.PHONY: fuzz
+fuzz: ## Feed the readers of keys and records with bytes of any kind (SECONDS=)
+	@deploy/fuzz.sh $(SECONDS)
 
 # A seed replays only where tokio draws its own chance from it too, which takes a flag, and so a build of
 # its own.

@@ -76,6 +76,9 @@ pub mod store;
 #[cfg(any(feature = "testing", feature = "cli"))]
 pub mod testing;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use crate::protocol::fuzzing;
 pub use crate::{
     board::{
         CallbackId, CallbackOutcome, Cancelled, Claim, ClaimOptions, Ended, Entities, Event,

@@ -16,6 +16,8 @@ pub(crate) mod done;
 pub(crate) mod ended;
 pub(crate) mod entity;
 pub(crate) mod envelope;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub(crate) mod holding;
 pub(crate) mod keys;
 pub(crate) mod limits;
