@@ -100,7 +100,7 @@ bench: ## Run the benchmarks on both versions of etcd, and show what is to be re
 	deploy/bench-report.py target/bench.json
 
 .PHONY: verify
-verify: fmt-check lint features dependencies licences surface file-size doc ## Check everything that needs no etcd; changes nothing
+verify: fmt-check lint features dependencies licences crates surface file-size doc ## Check everything that needs no etcd; changes nothing
 
 .PHONY: fix
 fix: tools-build ## Format, and apply what clippy can fix by itself
@@ -132,6 +132,10 @@ dependencies: ## Check that a crate which is not asked for is not pulled in
 .PHONY: licences
 licences: ## Check the licences of all dependencies against deny.toml
 	deploy/check-licences.sh
+
+.PHONY: crates
+crates: ## Check where all dependencies come from, and that none is there twice without a reason
+	deploy/check-crates.sh
 
 .PHONY: deny
 deny: ## Check licences, bans and sources with cargo-deny, which must be installed
