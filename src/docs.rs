@@ -9,6 +9,9 @@ pub mod contract {}
 #[doc = include_str!("docs/guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("docs/security.md")]
+pub mod security {}
+
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
 
