@@ -56,7 +56,7 @@ test: ## Run every test, doc test and example, on both versions of etcd
 SECONDS ?= 20
 
 .PHONY: fuzz
-fuzz: ## Feed the readers of keys and records with bytes of any kind (SECONDS=)
+fuzz: tools-build ## Feed the readers of keys and records with bytes of any kind (SECONDS=)
 	@deploy/fuzz.sh $(SECONDS)
 
 # A seed replays only where tokio draws its own chance from it too, which takes a flag, and so a build of

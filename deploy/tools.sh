@@ -105,8 +105,8 @@ ensure_rust() {
         die "rustc is $rust, and jobboard needs $wanted or newer" "With rustup: rustup update stable"
 }
 
-# `ring` compiles C, and Rust links with the C compiler.
-ensure_cc() { have cc || apt_install "a C compiler" build-essential; }
+# `ring` compiles C, what fuzzes is C++, and Rust links with the C compiler.
+ensure_cc() { { have cc && have c++; } || apt_install "a C and C++ compiler" build-essential; }
 
 # Whether protoc does what the build of etcd-client asks of it: Google's own .proto files are
 # found and `optional` in proto3 is understood.
