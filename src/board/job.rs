@@ -125,6 +125,12 @@ impl Job {
         self.existed
     }
 
+    /// Whether the posting carries nothing of this library's: TaskFlow posted the job, or a person by
+    /// hand.
+    pub fn is_foreign(&self) -> bool {
+        self.entry.posting.is_foreign()
+    }
+
     /// When the job was posted, if the posting says so, by the poster's clock.
     pub fn created_on(&self) -> Option<DateTime<Utc>> {
         self.entry.posting.created_on()

@@ -206,11 +206,12 @@ impl Index {
             let (job, part) = match self.keys.parse(key) {
                 Some(BoardKey::Job(job, part)) => (job, part),
                 Some(BoardKey::Barrier) => continue,
-                Some(BoardKey::Foreign(..)) | None => {
+                odd @ (Some(BoardKey::Foreign(..)) | None) => {
                     if kv.is_some() {
                         let why = record::Unreadable::new("it is no key of a board");
+                        let job = odd.and_then(BoardKey::job);
                         self.unreadable
-                            .add(Unreadable::new(key.clone(), revision, &why));
+                            .add(Unreadable::new(key.clone(), job, revision, &why));
                     }
                     continue;
                 }
@@ -221,7 +222,7 @@ impl Index {
             touched.revision = revision;
             if let Err(why) = touched.take(part, kv) {
                 self.unreadable
-                    .add(Unreadable::new(key.clone(), revision, &why));
+                    .add(Unreadable::new(key.clone(), Some(job), revision, &why));
             }
         }
         touched
@@ -314,7 +315,8 @@ impl Index {
         match (orphan(before), orphan(after)) {
             (false, true) => {
                 let posting = self.keys.job(job, JobPart::Data);
-                self.unreadable.add(Unreadable::missing(posting, revision));
+                self.unreadable
+                    .add(Unreadable::missing(posting, job, revision));
             }
             (true, false) if after.is_none() => {
                 self.unreadable.remove(&self.keys.job(job, JobPart::Data));

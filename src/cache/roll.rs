@@ -129,7 +129,9 @@ impl Roll {
             Some(Ok(registered)) => {
                 self.present.insert(key.clone(), registered);
             }
-            Some(Err(why)) => self.unreadable.add(Unreadable::new(key.clone(), at, &why)),
+            Some(Err(why)) => self
+                .unreadable
+                .add(Unreadable::new(key.clone(), None, at, &why)),
             None => {}
         }
         before

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    protocol::record,
+    protocol::{keys::JobId, record},
     store::{Key, Revision},
 };
 
@@ -19,6 +19,8 @@ const LONGEST_LISTED: usize = 3 << 10;
 pub struct Unreadable {
     /// The key. Where other keys of a job are there and its posting is not, it is that of the posting.
     pub key: Key,
+    /// The number of the job among whose keys it is, if it is among those of one.
+    pub job: Option<JobId>,
     /// The revision at which it was put so, or at which the posting was seen to be missing.
     pub revision: Revision,
     /// What is wrong with it; never its content.
@@ -31,10 +33,16 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// A key that was put at `revision`.
-    pub(crate) fn new(key: Key, revision: Revision, why: &record::Unreadable) -> Self {
+    /// A key that was put at `revision`, of a job or of none.
+    pub(crate) fn new(
+        key: Key,
+        job: Option<JobId>,
+        revision: Revision,
+        why: &record::Unreadable,
+    ) -> Self {
         Self {
             key,
+            job,
             revision,
             why: why.to_string(),
             newer: why.is_newer(),
@@ -42,10 +50,11 @@ impl Unreadable {
         }
     }
 
-    /// A posting that was seen to be missing at `revision`.
-    pub(crate) fn missing(posting: Key, revision: Revision) -> Self {
+    /// The posting of a job, that was seen to be missing at `revision`.
+    pub(crate) fn missing(posting: Key, job: JobId, revision: Revision) -> Self {
         Self {
             key: posting,
+            job: Some(job),
             revision,
             why: "other keys of the job are there, its posting is not".to_owned(),
             newer: false,

@@ -420,6 +420,16 @@ pub(crate) enum BoardKey<'key> {
     Barrier,
 }
 
+impl BoardKey<'_> {
+    /// The job among whose keys it is.
+    pub(crate) const fn job(self) -> Option<JobId> {
+        match self {
+            Self::Job(job, _) | Self::Foreign(job, _) => Some(job),
+            Self::Barrier => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

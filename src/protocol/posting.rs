@@ -36,6 +36,7 @@ pub(crate) struct Posting {
     created_on: Option<Timestamp>,
     book: Option<Box<BookRef>>,
     terms: Option<Box<Terms>>,
+    foreign: bool,
 }
 
 impl Posting {
@@ -60,6 +61,7 @@ impl Posting {
         }
 
         let wire: Wire<'_> = record::read_versioned(&record)?;
+        let foreign = wire.jobboard.is_none();
         let Extras { v, terms } = wire.jobboard.unwrap_or_default();
         record::check_version(v)?;
         let details = match wire.details.map(RawValue::get) {
@@ -87,6 +89,7 @@ impl Posting {
             created_on,
             book,
             terms: (terms != *Terms::NONE).then(|| Box::new(terms)),
+            foreign,
         })
     }
 
@@ -113,6 +116,11 @@ impl Posting {
 
     pub(crate) fn book(&self) -> Option<&BookRef> {
         self.book.as_deref()
+    }
+
+    /// Whether it carries nothing of this library's: TaskFlow wrote it, or a person.
+    pub(crate) const fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// How often and when the job is to be tried.
@@ -257,6 +265,7 @@ mod tests {
         );
         assert_eq!(Value::Object(posting.details()), json!({"file": "a.png"}));
         assert_eq!(posting.book().unwrap().name, "images");
+        assert!(posting.is_foreign());
     }
 
     #[test]
@@ -278,6 +287,7 @@ mod tests {
         let read = Posting::read(written).unwrap();
         assert_eq!((read.uuid(), read.name()), (new.uuid, "thumbnail"));
         assert_eq!(read.created_on(), Some(new.created_on));
+        assert!(!read.is_foreign());
     }
 
     #[test]

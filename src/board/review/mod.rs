@@ -122,7 +122,8 @@ impl TrashReview {
                 Err(record::Unreadable::new("it is no key of the trash"))
             };
             if let Err(why) = told {
-                list.unreadable.push(Unreadable::new(key, put, &why));
+                let job = keys.parse_trash(&key);
+                list.unreadable.push(Unreadable::new(key, job, put, &why));
             }
         }
         list

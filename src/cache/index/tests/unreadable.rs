@@ -49,8 +49,27 @@ fn keys_without_a_posting_are_listed_until_they_are_gone() {
     apply(&mut index, &[owner(1, 1)]);
     let listed = index.unreadable();
     assert_eq!(listed[0].key, keys().job(job(1), JobPart::Data));
+    assert_eq!(listed[0].job, Some(job(1)));
     apply(&mut index, &[delete(1, JobPart::Owner, 2)]);
     assert!(index.unreadable().is_empty() && index.jobs.is_empty());
+}
+
+#[test]
+fn unreadable_key_tells_the_job_that_it_is_of() {
+    let mut index = index();
+    let foreign = |key: Key| Event::Put(kv(key, "", 1, 1));
+    apply(
+        &mut index,
+        &[
+            put(7, JobPart::Owner, "?", 1),
+            foreign(keys().named(job(8)).child(".x")),
+            foreign(keys().named(job(9)).child("x")),
+        ],
+    );
+    let jobs: Vec<_> = index.unreadable().iter().map(|one| one.job).collect();
+    // That of the owner is told twice: its posting is missing as well.
+    let expected = [Some(job(7)), Some(job(7)), Some(job(8)), None];
+    assert_eq!(jobs, expected);
 }
 
 #[test]
