@@ -177,6 +177,164 @@ async fn list_tells_claimed_jobs_and_their_owner_from_others() {
     run.wait().unwrap();
 }
 
+/// What TaskFlow writes of a job.
+const OF_TASKFLOW: &str = r#"{"uuid": "5f1c1c0e-3a8e-4a51-8e0b-0f3f4e4d7a11", "name": "theirs", "priority": "HIGH", "created_on": "2026-01-31T12:00:00.123456", "details": {"store": {"n": 1}}, "book": {"name": "images", "uuid": "0b1c1c0e-3a8e-4a51-8e0b-0f3f4e4d7a11"}, "sequence": 7}"#;
+
+async fn put(board: &Setup, records: &[(&str, &str)]) {
+    let store = Etcd::connect([board.etcd.endpoint()]).await.unwrap();
+    for (name, record) in records {
+        let key = Key::new(format!("/taskflow/jobs/jobboard/{name}")).unwrap();
+        store.put(key, record.to_string().into()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn list_and_show_tell_what_taskflow_posted_and_claimed() {
+    let board = setup().await;
+    board.output(&["post", "ours"]);
+    put(
+        &board,
+        &[
+            ("job7.data", OF_TASKFLOW),
+            ("job7.lock", r#"{"owner": "conductor-1"}"#),
+            (
+                "job7.last_modified",
+                r#"{"last_modified": "2026-01-31T12:00:01.000000"}"#,
+            ),
+        ],
+    )
+    .await;
+
+    let listed = board.list();
+    let told = |job: &Value| {
+        let of = ["name", "posted_by", "owner", "claimed_by", "leased"];
+        json!(of.map(|it| job[it].clone()))
+    };
+    let theirs = json!(["theirs", "taskflow", "conductor-1", "taskflow", false]);
+    assert_eq!(told(&listed[0]), theirs);
+    assert_eq!(
+        told(&listed[1]),
+        json!(["ours", "jobboard", null, null, null])
+    );
+    assert_eq!(listed[0]["unreadable"], json!([]));
+    let table = board.output(&["list"]);
+    let row = table.lines().nth(1).unwrap();
+    let notes = "posted by TaskFlow; claimed by TaskFlow; stays claimed when its owner dies";
+    assert!(row.trim_end().ends_with(notes), "{table}");
+
+    let shown = board.output(&["show", "7", "--output", "json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let uuid = "0b1c1c0e-3a8e-4a51-8e0b-0f3f4e4d7a11";
+    assert_eq!(shown["book"], json!({"name": "images", "uuid": uuid}));
+    assert_eq!(shown["details"], json!({"store": {"n": 1}}));
+    assert_eq!(shown["last_modified"], "2026-01-31T12:00:01Z");
+    let table = board.output(&["show", "7"]);
+    assert!(
+        table.contains(uuid) && table.contains("claimed by TaskFlow"),
+        "{table}"
+    );
+}
+
+/// Of each kind of what can not be read one; a job that can be, but for its owner, is job 1.
+async fn broken() -> Setup {
+    let board = setup().await;
+    let newer = OF_TASKFLOW.replace("\"sequence\"", r#""jobboard": {"v": 2}, "sequence""#);
+    let records = [
+        ("job1.data", OF_TASKFLOW),
+        ("job1.lock", "hunter2"),
+        ("job2.data", "hunter2"),
+        ("job3.lock", r#"{"owner": "conductor-1", "lease_id": 5}"#),
+        ("job4.data", &newer),
+        ("job5", ""),
+    ];
+    put(&board, &records).await;
+    board
+}
+
+#[tokio::test]
+async fn list_has_a_row_for_what_can_not_be_read_and_says_why() {
+    let board = broken().await;
+    let output = board.command(&["list"]).output().unwrap();
+    assert_eq!(stderr(&output), "", "the table tells it");
+    let table = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<&str> = table.lines().skip(1).map(str::trim).collect();
+    let of_1 = ["1 ", "CLAIMED", "HIGH", "theirs", "?"];
+    for (row, fields, why) in [
+        (rows[0], &of_1[..], "job1.lock: it is not JSON"),
+        (rows[1], &["-"], "job5: it is no key of a board"),
+        (rows[2], &["2 "], "job2.data: it is not JSON"),
+        (rows[3], &["3 ", "conductor-1"], "job3.data: other keys of"),
+        (rows[4], &["4 "], "job4.data: its layout has version 2"),
+    ] {
+        assert!(row.starts_with(fields[0]) && row.contains(why), "{row}");
+        assert!(fields.iter().all(|field| row.contains(field)), "{row}");
+        assert_eq!(row.contains("UNREADABLE"), !row.contains("CLAIMED"));
+    }
+    assert_eq!(rows.len(), 5);
+    assert!(!table.contains("hunter2"));
+
+    let only = board.output(&["list", "--state", "unreadable", "--output", "json"]);
+    let only = only.lines().map(|it| serde_json::from_str(it).unwrap());
+    let only: Vec<Value> = only.collect();
+    assert_eq!(only.len(), 4);
+    let newer = &only[3]["unreadable"][0];
+    assert_eq!(newer["key"], "/taskflow/jobs/jobboard/job4.data");
+    assert_eq!(newer["newer"], true);
+}
+
+#[tokio::test]
+async fn job_that_can_not_be_read_is_shown_with_the_reason_and_hides_no_other() {
+    let board = broken().await;
+    for (job, why) in [
+        ("1", "job1.lock: it is not JSON"),
+        ("2", "job2.data: it is not JSON"),
+        ("3", "job3.data: other keys of"),
+    ] {
+        let shown = board.output(&["show", job]);
+        assert!(shown.contains(why) && !shown.contains("hunter2"), "{shown}");
+    }
+    board.output(&["post", "ours"]);
+    assert_eq!(board.list()[1]["name"], "ours");
+}
+
+#[tokio::test]
+async fn control_characters_of_a_record_do_not_reach_the_terminal() {
+    let board = setup().await;
+    let hostile = "\u{1b}[2J\u{7f}\u{9b}2J\n";
+    let mut job: Value = serde_json::from_str(OF_TASKFLOW).unwrap();
+    job["name"] = json!(hostile);
+    job["book"]["name"] = json!(hostile);
+    job["details"] = json!({hostile: hostile});
+    let owner = json!({"owner": hostile}).to_string();
+    put(
+        &board,
+        &[
+            ("job1.data", &job.to_string()),
+            ("job1.lock", &owner),
+            (&format!("job2.{hostile}"), ""),
+            ("job3.lock", &owner),
+        ],
+    )
+    .await;
+    for arguments in [&["list"][..], &["show", "1"], &["show", "3"]] {
+        for format in ["table", "json"] {
+            let arguments = [arguments, &["--output", format]].concat();
+            let mut command = board.command(&arguments);
+            command.env("JOBBOARD_LOG", "warn").env("NO_COLOR", "1");
+            let output = command.output().unwrap();
+            assert!(output.status.success());
+            for told in [output.stdout, output.stderr] {
+                let told = String::from_utf8(told).unwrap();
+                let hostile = |letter: char| letter.is_control() && letter != '\n';
+                assert!(!told.contains(hostile), "{arguments:?}: {told:?}");
+            }
+        }
+    }
+    let shown = board.output(&["show", "1", "--output", "json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["details"], json!({hostile: hostile}));
+}
+
 #[tokio::test]
 async fn list_and_show_send_no_control_characters_to_the_terminal() {
     let setup = setup().await;

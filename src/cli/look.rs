@@ -1,17 +1,21 @@
 //! `jobboard list` and `jobboard show`: looking at the board, without writing anything.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use uuid::Uuid;
 
 use super::{
     Failure,
     connect::Place,
-    output::{self, Format, JobView},
+    output::{self, Format},
+    view::{JobView, UNREADABLE},
 };
-use crate::{Job, JobBoard, JobId, JobState};
+use crate::{Job, JobBoard, JobId, JobState, Unreadable};
 
-/// Lists the jobs of the board, the most urgent first, then in the order in which they were posted.
+/// Lists the jobs of the board, the most urgent first, then in the order in which they were posted,
+/// and below them what can not be read, and why.
+///
+/// The notes tell what TaskFlow posted and claimed: what carries nothing of jobboard's.
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     /// Lists only the jobs in this state.
@@ -23,29 +27,59 @@ pub(super) struct List {
 enum Wanted {
     Unclaimed,
     Claimed,
+    /// No job, as far as can be told, or one whose posting can not be read.
+    Unreadable,
 }
 
 impl Wanted {
-    const fn is(self, state: JobState) -> bool {
-        matches!(
-            (self, state),
-            (Self::Unclaimed, JobState::Unclaimed) | (Self::Claimed, JobState::Claimed)
-        )
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unclaimed => JobState::Unclaimed.as_str(),
+            Self::Claimed => JobState::Claimed.as_str(),
+            Self::Unreadable => UNREADABLE,
+        }
     }
 }
 
 impl List {
     pub(super) async fn run(self, place: &Place, format: Format) -> Result<(), Failure> {
         let board = place.look().await?;
-        let wanted = |job: &Job| self.state.is_none_or(|state| state.is(job.state()));
-        let jobs = board.jobs().filter(wanted);
-        let jobs: Vec<JobView> = jobs.filter_map(|job| JobView::brief(&job)).collect();
+        let mut jobs = all(&board);
         board.close().await;
+        if let Some(wanted) = self.state {
+            jobs.retain(|job| job.state == wanted.as_str());
+        }
         output::jobs(format, &jobs)
     }
 }
 
-/// Shows all of a job, its details too.
+/// All jobs of the board, then what is there of others.
+fn all(board: &JobBoard) -> Vec<JobView> {
+    let mut unreadable = unreadable(board);
+    let mut all = Vec::new();
+    for job in board.jobs() {
+        let of_job = unreadable.remove(&Some(job.id())).unwrap_or_default();
+        all.extend(JobView::brief(&job, &of_job));
+    }
+    for (job, keys) in unreadable {
+        match job {
+            Some(job) => all.push(JobView::unreadable(board, job, &keys)),
+            None => all.extend(keys.iter().map(JobView::stray)),
+        }
+    }
+    all
+}
+
+/// The keys of the board that can not be read, by the job that they are of.
+fn unreadable(board: &JobBoard) -> BTreeMap<Option<JobId>, Vec<Unreadable>> {
+    let mut by_job = BTreeMap::<_, Vec<_>>::new();
+    for key in board.unreadable() {
+        by_job.entry(key.job).or_default().push(key);
+    }
+    by_job
+}
+
+/// Shows all of a job, its details too; of one that can not be read, why.
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
     /// The number or the uuid of the job.
@@ -55,8 +89,7 @@ pub(super) struct Show {
 impl Show {
     pub(super) async fn run(self, place: &Place, format: Format) -> Result<(), Failure> {
         let board = place.look().await?;
-        let job = self.job.find(&board);
-        let view = job.as_ref().and_then(JobView::full);
+        let view = self.job.view(&board);
         board.close().await;
         let Some(view) = view else {
             let (name, job) = (board.name(), self.job);
@@ -76,6 +109,23 @@ enum Which {
 }
 
 impl Which {
+    fn view(self, board: &JobBoard) -> Option<JobView> {
+        let job = self.find(board);
+        let number = job.as_ref().map(Job::id).or(self.number())?;
+        let keys = unreadable(board).remove(&Some(number));
+        match job {
+            Some(job) => JobView::full(&job, &keys.unwrap_or_default()),
+            None => Some(JobView::unreadable(board, number, &keys?)),
+        }
+    }
+
+    const fn number(self) -> Option<JobId> {
+        match self {
+            Self::Number(id) => Some(id),
+            Self::Uuid(_) => None,
+        }
+    }
+
     fn find(self, board: &JobBoard) -> Option<Job> {
         match self {
             Self::Number(id) => board.get(id),

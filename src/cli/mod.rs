@@ -12,6 +12,7 @@ mod look;
 mod output;
 mod post;
 mod run;
+mod view;
 
 use std::process::ExitCode;
 
@@ -66,7 +67,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let filter = EnvFilter::try_from_env("JOBBOARD_LOG").unwrap_or_else(|_| "warn".into());
+    let filter = EnvFilter::try_from_env("JOBBOARD_LOG")
+        .unwrap_or_else(|_| cli.command.worth_a_line().into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -84,6 +86,17 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             output::note(format_args!("error: {failure}"));
             ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    /// What of the library's log a person is told.
+    const fn worth_a_line(&self) -> &'static str {
+        match self {
+            // They show it themselves.
+            Self::List(_) | Self::Show(_) => "warn,jobboard::cache::unreadable=error",
+            _ => "warn",
         }
     }
 }

@@ -5,15 +5,15 @@ use std::{
     io::{self, Write as _},
 };
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::{
     Failure,
     bench::{Row, Target},
+    view::{Content, JobView},
 };
-use crate::{Job, JobState, store::etcd::Version};
+use crate::{Job, store::etcd::Version};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -22,48 +22,6 @@ pub(super) enum Format {
     Table,
     /// For programs: one JSON object a line.
     Json,
-}
-
-/// A job as it is printed. Its details can carry secrets, so that only who asks for them gets them.
-#[derive(Debug, Serialize)]
-pub(super) struct JobView {
-    number: u64,
-    uuid: uuid::Uuid,
-    name: String,
-    priority: &'static str,
-    state: &'static str,
-    owner: Option<String>,
-    created_on: Option<String>,
-    last_modified: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
-impl JobView {
-    /// What a list shows of a job; `None` once it is gone.
-    pub(super) fn brief(job: &Job) -> Option<Self> {
-        let owner = job.board().find_owner(job);
-        let state = job.state();
-        (state != JobState::Complete).then(|| Self {
-            number: job.id().get(),
-            uuid: job.uuid(),
-            name: job.name().to_owned(),
-            priority: job.priority().as_str(),
-            state: state.as_str(),
-            owner,
-            created_on: job.created_on().map(time),
-            last_modified: job.last_modified().map(time),
-            details: None,
-        })
-    }
-
-    /// All of a job.
-    pub(super) fn full(job: &Job) -> Option<Self> {
-        Self::brief(job).map(|brief| Self {
-            details: Some(job.details()),
-            ..brief
-        })
-    }
 }
 
 /// Prints the number and the uuid of a job that was posted.
@@ -83,15 +41,18 @@ pub(super) fn jobs(format: Format, jobs: &[JobView]) -> Result<(), Failure> {
         return jobs.iter().try_for_each(json);
     }
     let mut table = table();
-    table.set_header(["NUMBER", "STATE", "PRIORITY", "NAME", "OWNER", "CREATED"]);
+    table.set_header([
+        "NUMBER", "STATE", "PRIORITY", "NAME", "OWNER", "CREATED", "NOTES",
+    ]);
     for job in jobs {
         table.add_row([
-            job.number.to_string(),
+            job.number(),
             job.state.to_owned(),
-            job.priority.to_owned(),
-            plain(&job.name),
-            plain(job.owner.as_deref().unwrap_or("-")),
-            job.created_on.clone().unwrap_or_else(|| "-".to_owned()),
+            job.priority.unwrap_or(NONE).to_owned(),
+            or_none(job.name.as_deref()),
+            job.owner(),
+            or_none(job.created_on.as_deref()),
+            job.notes().join("; "),
         ]);
     }
     line(table.trim_fmt())
@@ -102,22 +63,40 @@ pub(super) fn job(format: Format, job: &JobView) -> Result<(), Failure> {
     if format == Format::Json {
         return json(job);
     }
-    let details = serde_json::to_string_pretty(&job.details)
-        .map_err(|error| Failure::new(format!("print the details: {error}")))?;
-    let details = plain_json(&details);
-    let or_none = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
     let mut table = table();
     table.add_rows([
-        ["number".to_owned(), job.number.to_string()],
-        ["uuid".to_owned(), job.uuid.to_string()],
-        ["name".to_owned(), plain(&job.name)],
-        ["priority".to_owned(), job.priority.to_owned()],
+        ["number".to_owned(), job.number()],
+        [
+            "uuid".to_owned(),
+            or_none(job.uuid.map(|uuid| uuid.to_string()).as_deref()),
+        ],
+        ["name".to_owned(), or_none(job.name.as_deref())],
+        [
+            "priority".to_owned(),
+            job.priority.unwrap_or(NONE).to_owned(),
+        ],
         ["state".to_owned(), job.state.to_owned()],
-        ["owner".to_owned(), or_none(&job.owner)],
-        ["created".to_owned(), or_none(&job.created_on)],
-        ["last modified".to_owned(), or_none(&job.last_modified)],
-        ["details".to_owned(), details],
+        ["owner".to_owned(), job.owner()],
+        ["created".to_owned(), or_none(job.created_on.as_deref())],
+        [
+            "last modified".to_owned(),
+            or_none(job.last_modified.as_deref()),
+        ],
     ]);
+    for note in job.notes() {
+        table.add_row(["note".to_owned(), note]);
+    }
+    if let Some(Content { book, details }) = &job.content {
+        let book = book
+            .as_ref()
+            .map(|book| format!("{} {}", book.uuid, book.name));
+        let details = serde_json::to_string_pretty(details)
+            .map_err(|error| Failure::new(format!("print the details: {error}")))?;
+        table.add_rows([
+            ["book".to_owned(), or_none(book.as_deref())],
+            ["details".to_owned(), plain_json(&details)],
+        ]);
+    }
     line(table.trim_fmt())
 }
 
@@ -191,6 +170,13 @@ pub(super) fn note(text: impl Display) {
     _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// What stands where there is nothing to show.
+pub(super) const NONE: &str = "-";
+
+fn or_none(text: Option<&str>) -> String {
+    plain(text.unwrap_or(NONE))
+}
+
 /// Text from outside without what a terminal [obeys](is_obeyed).
 pub(super) fn plain(text: &str) -> String {
     text.chars()
@@ -231,10 +217,6 @@ fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table
-}
-
-fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]
