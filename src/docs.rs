@@ -6,6 +6,9 @@ pub mod keyspace {}
 #[doc = include_str!("docs/contract.md")]
 pub mod contract {}
 
+#[doc = include_str!("docs/taskflow.md")]
+pub mod taskflow {}
+
 #[doc = include_str!("docs/guarantees.md")]
 pub mod guarantees {}
 
