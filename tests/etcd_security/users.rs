@@ -190,7 +190,7 @@ async fn lease_is_kept_alive_where_it_takes_long_to_check_a_password() {
     on_each(setup, |etcd| async move {
         etcd.enable_auth().await;
         let store = etcd.connect_as("root", PASSWORD).await.unwrap();
-        let lease = store.grant(Duration::from_secs(60)).await.unwrap();
+        let lease = store.grant(Duration::from_mins(1)).await.unwrap();
         let mut keep_alive = store.keep_alive(&lease, Duration::from_millis(200));
         beat_after(&mut keep_alive, lease.sent_at).await;
     })
