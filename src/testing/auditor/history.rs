@@ -9,6 +9,8 @@ use uuid::Uuid;
 use super::story::{Promise, Violation};
 use crate::store::{Event, Revision};
 
+const NOT_OFF_THE_BOARD: &str = "it went into the trash and not off the board";
+
 /// The keys of one board, as they are named.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
@@ -88,10 +90,20 @@ pub(super) struct OnBoard {
     unique: Option<String>,
 }
 
+impl OnBoard {
+    /// Whether a client of TaskFlow's does to its job what it does before it takes it off the board.
+    fn is_being_trashed(&self, trashed: &[Uuid]) -> bool {
+        let of_taskflow = self.owner.as_ref().is_some_and(|owner| owner.of_taskflow);
+        of_taskflow && trashed == [self.uuid]
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) token: Revision,
     pub(super) who: String,
+    /// Whether it is a client of TaskFlow's: its key names no session.
+    of_taskflow: bool,
 }
 
 /// How a job has ended, for now.
@@ -110,6 +122,10 @@ pub(super) struct History {
     ended: BTreeMap<Uuid, End>,
     posted: BTreeSet<Uuid>,
     pub(super) revision: Revision,
+    /// Whether clients of TaskFlow's are on the board.
+    pub(super) beside_taskflow: bool,
+    /// The jobs that such a client has put into the trash, and not yet off the board.
+    trashing: BTreeMap<u64, Uuid>,
 }
 
 /// What one revision did to the keys of one job.
@@ -135,12 +151,21 @@ impl History {
             ended: BTreeMap::new(),
             posted: BTreeSet::new(),
             revision: Revision::ZERO,
+            beside_taskflow: false,
+            trashing: BTreeMap::new(),
         }
     }
 
     /// The jobs that are on the board.
     pub(super) const fn jobs(&self) -> &BTreeMap<u64, OnBoard> {
         &self.jobs
+    }
+
+    /// The promise that is broken if nothing more happens.
+    pub(super) fn unfinished(&self) -> Option<Violation> {
+        let (number, _) = self.trashing.first_key_value()?;
+        let number = Some(*number);
+        Some(Violation::new(Promise::Kept, number, NOT_OFF_THE_BOARD))
     }
 
     /// Whether the job was consumed or lies in the trash.
@@ -201,13 +226,13 @@ impl History {
             }
             (Some(Touch::Put(posting)), None) => self.appear(number, posting, touched)?,
             (Some(Touch::Deleted), Some(job)) => self.disappear(number, &job, touched)?,
-            (Some(Touch::Deleted) | None, None) | (None, Some(_)) => {
-                if !touched.trashed.is_empty() {
-                    return Err(broken(
-                        Promise::Kept,
-                        "it went into the trash and not off the board",
-                    ));
-                }
+            (Some(Touch::Deleted) | None, None) | (None, Some(_)) if touched.trashed.is_empty() => {
+            }
+            (None, Some(job)) if job.is_being_trashed(&touched.trashed) => {
+                self.trashing.insert(number, job.uuid);
+            }
+            (Some(Touch::Deleted) | None, _) => {
+                return Err(broken(Promise::Kept, NOT_OFF_THE_BOARD));
             }
         }
         match (&touched.owner, before.and_then(|job| job.owner)) {
@@ -217,12 +242,19 @@ impl History {
             }
             (Some(Touch::Put(record)), None) => {
                 let who = record["owner"].as_str().unwrap_or_default().to_owned();
-                let token = self.revision;
-                let owner = who.clone();
+                let owner = Owner {
+                    token: self.revision,
+                    who: who.clone(),
+                    of_taskflow: self.beside_taskflow && record["jobboard"].is_null(),
+                };
                 let Some(job) = self.jobs.get_mut(&number) else {
+                    // TaskFlow looks only afterwards whether there is a job.
+                    if owner.of_taskflow {
+                        return Ok(());
+                    }
                     return Err(broken(Promise::OneOwner, "what is no job was claimed"));
                 };
-                job.owner = Some(Owner { token, who: owner });
+                job.owner = Some(owner);
                 let uuid = job.uuid;
                 self.note(number, uuid, What::Claimed { who });
             }
@@ -280,7 +312,9 @@ impl History {
         touched: &Touched,
     ) -> Result<(), Violation> {
         let token = job.owner.as_ref().map(|owner| owner.token);
-        let (end, what) = match (touched.trashed.as_slice(), token) {
+        let mut trashed = touched.trashed.clone();
+        trashed.extend(self.trashing.remove(&number));
+        let (end, what) = match (trashed.as_slice(), token) {
             ([], Some(token)) => (End::Consumed, What::Consumed { token }),
             ([], None) => {
                 let why = "it was consumed while nobody owned it";

@@ -49,10 +49,13 @@ impl<'a> Judge<'a> {
 
     /// Judges all that was noted.
     pub(super) fn judge(&self, noted: &Noted) -> Result<(), Violation> {
+        if let Some(broken) = self.history.unfinished() {
+            return Err(broken);
+        }
         for call in &noted.calls {
             self.call(call)?;
         }
-        self.asked_for(&noted.calls)?;
+        self.asked_for(noted)?;
         self.order(&noted.calls)?;
         if !noted.beliefs_excused {
             self.one_belief(&noted.beliefs)?;
@@ -114,7 +117,8 @@ impl<'a> Judge<'a> {
     }
 
     /// I3: nothing was consumed but by who was asked to, and nobody claimed twice by one call.
-    fn asked_for(&self, calls: &[Call]) -> Result<(), Violation> {
+    fn asked_for(&self, noted: &Noted) -> Result<(), Violation> {
+        let calls = &noted.calls;
         let consumes: BTreeSet<_> = calls
             .iter()
             .filter_map(|call| match call.asked {
@@ -129,13 +133,17 @@ impl<'a> Judge<'a> {
                 _ => None,
             })
             .collect();
-        let logged: BTreeSet<_> = self
+        let mut logged: BTreeSet<_> = self
             .claims
             .iter()
             .filter(|(who, _)| claims.contains(*who))
             .flat_map(|(_, changes)| changes)
             .map(|change| change.held(change.revision))
             .collect();
+        // A client of TaskFlow's can consume the claim of a conductor, which asks for its claims itself.
+        if self.history.beside_taskflow {
+            logged.extend(noted.beliefs.iter().map(|belief| belief.held));
+        }
         for (held, end) in &self.ends {
             let consumed = matches!(end.what, What::Consumed { .. });
             if consumed && !consumes.contains(held) && logged.contains(held) {

@@ -124,6 +124,19 @@ impl Auditor {
         })
     }
 
+    /// Bears with what TaskFlow's own clients do on the board beside those of this library, which is to be
+    /// said before they do: they claim what is no job any more for a moment, put a job into the trash before
+    /// they take it off the board, and note nothing of what they ask for.
+    ///
+    /// What they do to a job that is not theirs is found: that they consume, trash or claim it while
+    /// another owns it, or consume it when nobody does. Claims of conductors are to be
+    /// [believed in](Log::believe) for that.
+    #[must_use]
+    pub fn beside_taskflow(self) -> Self {
+        lock(&self.seen).history.beside_taskflow = true;
+        self
+    }
+
     /// Where clients note what they do.
     pub fn log(&self) -> Log {
         self.log.clone()
