@@ -100,7 +100,10 @@ async fn watch_that_tells_more_than_is_taken_is_followed_by_a_list() {
     let setup = Setup::watching().await;
     setup.store.mute.store(true, SeqCst);
     let posted = setup.post(1).await;
+    let broken_at = Instant::now();
     setup.store.break_watches_as(ErrorKind::TooLarge);
     setup.shows(posted).await;
     assert_eq!(setup.reader().counts().relists, 1);
+    // Nobody had to find out that the watch is silent.
+    assert!(broken_at.elapsed() < Duration::from_secs(1));
 }
