@@ -12,8 +12,8 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
+    beside::{orders, say},
     hand::{Blow, Blown, Victim},
-    helper::{orders, say},
     process::{ENDPOINT, Process},
     user::LEFT,
     world::World,

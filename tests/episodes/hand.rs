@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    helper::{kind, orders, say},
+    beside::{kind, orders, say},
     process::{ENDPOINT, Process},
     user::is_for_users,
     world::{DEADLINE, SLACK, World, below, up_to},

@@ -15,12 +15,12 @@
 )]
 
 mod auth;
+mod beside;
 #[path = "../support/cluster.rs"]
 mod cluster;
 mod conductor;
 mod faults;
 mod hand;
-mod helper;
 mod link;
 mod plan;
 #[path = "../support/process.rs"]

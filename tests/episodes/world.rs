@@ -22,11 +22,11 @@ use uuid::Uuid;
 
 use crate::{
     auth,
+    beside::Setup,
     cluster::Cluster,
     conductor::{Crew, Run},
     faults::Ways,
     hand::{Hand, Victim},
-    helper::Setup,
     link::Link,
     plan::{Kind, Plan},
     told::{Ran, Times},
@@ -84,7 +84,7 @@ pub(crate) struct World {
     /// The version of etcd.
     version: String,
     /// Whether a member loses what it answered when it is killed: the versions 3.5.0 to 3.5.2 of etcd do
-    /// (issue 13766), and are stopped in good order, or killed for good.
+    /// (etcd issue 13766), and are stopped in good order, or killed for good.
     pub(crate) fragile: bool,
     /// The way to etcd that nothing is done to.
     pub(crate) store: Arc<dyn Store>,
