@@ -7,7 +7,7 @@
 #   SEEDS=n, SEED=n     how many seeds `make simulation` and `make episodes` run, or which one
 #   MINUTES=n           how long `make long-run` takes for each version of etcd
 #   HOURS=n             how long `make soak` goes on
-#   SECONDS=n           for how long `make fuzz` tries each target
+#   FUZZ_SECONDS=n      for how long `make fuzz` tries each target; else a hundred thousand inputs
 #   JOBBOARD_BENCH=...  arguments of `jobboard bench` for `make bench`, such as --quick
 
 SHELL := /bin/bash
@@ -54,11 +54,9 @@ test: ## Run every test, doc test and example, on both versions of etcd
 	$(MAKE) simulation
 	$(MAKE) fuzz
 
-SECONDS ?= 20
-
 .PHONY: fuzz
-fuzz: tools-build ## Feed the readers of keys and records with bytes of any kind (SECONDS=)
-	@deploy/fuzz.sh $(SECONDS)
+fuzz: tools-build ## Feed the readers of keys and records with bytes of any kind (FUZZ_SECONDS=)
+	@deploy/fuzz.sh $(FUZZ_SECONDS)
 
 # A seed replays only where tokio draws its own chance from it too, which takes a flag, and so a build of
 # its own.

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Fuzzes each target of fuzz/ for $1 seconds, from the checked-in corpus on.
+# Fuzzes each target of fuzz/, from the checked-in corpus on.
+#
+#   deploy/fuzz.sh             a hundred thousand inputs: some seconds
+#   deploy/fuzz.sh SECONDS     for so long, from what was found before on
 #
 # This takes a stable toolchain and nothing beside it: LLVM's coverage pass is asked for by flags that
 # are stable, where cargo-fuzz wants a nightly compiler for its sanitizers. Those find misuse of memory,
 # which this crate, without unsafe code, leaves to others. `cargo fuzz run` works as well.
 #
-# What is found beyond the corpus is kept in target/fuzz/corpus, and what crashes in target/fuzz.
+# What the latter finds beyond the corpus is kept in target/fuzz/corpus, and what crashes in target/fuzz.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-seconds=$1
+seconds=${1:-}
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=$PWD/target/fuzz
 
@@ -33,12 +36,21 @@ CARGO_ENCODED_RUSTFLAGS=$(
 CARGO_INCREMENTAL=0 "${CARGO:-cargo}" build --locked --quiet --manifest-path fuzz/Cargo.toml \
     --target "$host" --target-dir "$target"
 
+if [ -n "$seconds" ]; then
+    found=$target/corpus
+    limit=(-max_total_time="$seconds")
+else
+    found=$(mktemp -d)
+    trap 'rm -rf "$found"' EXIT
+    limit=(-runs=100000)
+fi
+
 for source in fuzz/fuzz_targets/*.rs; do
     name=$(basename "$source" .rs)
-    mkdir -p "$target/corpus/$name"
-    "$target/$host/debug/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
+    mkdir -p "$found/$name"
+    "$target/$host/debug/$name" "${limit[@]}" -timeout=10 -rss_limit_mb=1024 \
         -max_len=65536 -print_final_stats=1 -artifact_prefix="$target/$name-" \
-        "$target/corpus/$name" "fuzz/corpus/$name" 2>"$target/$name.log" || {
+        "$found/$name" "fuzz/corpus/$name" 2>"$target/$name.log" || {
         tail -n 60 "$target/$name.log" >&2
         echo "error: $name: see $target/$name.log" >&2
         exit 1

@@ -382,6 +382,18 @@ mod tests {
     }
 
     #[test]
+    fn numbers_in_details_are_read_to_the_last_digit() {
+        let far = 222_222_222_222_222_222_222_222_f64;
+        let details = json!({"far": far, "near": 0.1, "odd": 5e-324});
+        let text = details.to_string();
+        let value = of_taskflow().to_string();
+        let posting = Bytes::from(value.replace(r#"{"file":"a.png"}"#, &text));
+        let read = Posting::read(posting).unwrap().details();
+        assert_eq!(read["far"].as_f64(), Some(far));
+        assert_eq!(Value::from(read).to_string(), text);
+    }
+
+    #[test]
     fn details_that_could_not_be_read_later_are_refused_at_once() {
         let with = |details: &str| {
             let value = of_taskflow().to_string();
