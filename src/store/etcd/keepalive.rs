@@ -138,6 +138,18 @@ struct Pulse {
     connection: u64,
 }
 
+/// What a keep-alive is sent by.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is used at once, and not kept"
+)]
+enum By {
+    /// A stream that is open.
+    Stream(Pulse),
+    /// A connection, on which one is to be opened.
+    Connection(Connection),
+}
+
 /// Why there was no good word.
 enum Trouble {
     /// There is no such lease (any more).
@@ -178,27 +190,16 @@ impl Beats {
     /// Sends one keep-alive, on a new stream if there is none, and waits for its answer. Gives when it was
     /// sent as well.
     async fn once(&self, pulse: &mut Option<Pulse>) -> Result<(Instant, Duration), Trouble> {
-        let open = pulse.take();
-        let connection = open
-            .as_ref()
-            .map_or_else(|| self.line.generation(), |open| open.connection);
-        if open.is_none() {
-            let patience = self.every.max(self.line.connect_timeout());
-            let reason = match timeout(patience, self.line.connection()).await {
-                Ok(Ok(_)) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some("no connection in time".to_owned()),
-            };
-            if let Some(reason) = reason {
-                self.line.leave(connection);
-                return Err(Trouble::Passing(reason));
-            }
-        }
+        let by = match pulse.take() {
+            Some(open) => By::Stream(open),
+            None => By::Connection(self.connect().await?),
+        };
+        let generation = by.generation();
         let sent_at = Instant::now();
         let answer = timeout(self.every, async {
-            match open {
-                Some(open) => open.beat().await,
-                None => self.open().await,
+            match by {
+                By::Stream(open) => open.beat().await,
+                By::Connection(connection) => self.open(connection).await,
             }
         });
         let reason = match answer.await {
@@ -211,16 +212,29 @@ impl Beats {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
-        self.line.leave(connection);
+        self.line.leave(generation);
+        Err(Trouble::Passing(reason))
+    }
+
+    /// The connection that a stream is opened on.
+    async fn connect(&self) -> Result<Connection, Trouble> {
+        let generation = self.line.generation();
+        let patience = self.every.max(self.line.connect_timeout());
+        let reason = match timeout(patience, self.line.connection()).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no connection in time".to_owned(),
+        };
+        self.line.leave(generation);
         Err(Trouble::Passing(reason))
     }
 
     /// Opens a stream, which sends the first keep-alive. Its answer tells the time to live as well,
     /// but not through this client; it is the one that was granted.
-    async fn open(&self) -> Result<(Pulse, Duration), ClientError> {
+    async fn open(&self, connection: Connection) -> Result<(Pulse, Duration), ClientError> {
         let Connection {
             client, generation, ..
-        } = self.line.connection().await?;
+        } = connection;
         let id = self.lease.id.get();
         let mut opened = client.lease_client().keep_alive(id).await;
         if opened.as_ref().is_err_and(classify::is_about_old_token) {
@@ -234,6 +248,16 @@ impl Beats {
             connection: generation,
         };
         Ok((pulse, self.lease.ttl))
+    }
+}
+
+impl By {
+    /// The number of the connection.
+    const fn generation(&self) -> u64 {
+        match self {
+            Self::Stream(open) => open.connection,
+            Self::Connection(connection) => connection.generation,
+        }
     }
 }
 
