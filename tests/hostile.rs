@@ -49,6 +49,11 @@ fn posting(field: &str, value: &Value) -> Value {
     posting
 }
 
+/// A posting that can be read.
+fn readable() -> String {
+    posting("name", &json!("n")).to_string()
+}
+
 fn key(rest: impl AsRef<[u8]>) -> Key {
     Key::new([b"/taskflow/", rest.as_ref()].concat()).unwrap()
 }
@@ -285,12 +290,7 @@ async fn odd_fields_beside_postings_harm_no_good_job(store: Arc<dyn Store>) {
     ];
     for (number, value) in (2_000..).zip(odd_fields()) {
         let job = format!("jobs/images/job{number}");
-        put(
-            &store,
-            format!("{job}.data"),
-            posting("name", &json!("n")).to_string(),
-        )
-        .await;
+        put(&store, format!("{job}.data"), readable()).await;
         put(
             &store,
             format!("{job}.lock"),
@@ -313,12 +313,7 @@ async fn odd_fields_beside_postings_harm_no_good_job(store: Arc<dyn Store>) {
         for field in state {
             let number = number + 100 + state.iter().position(|it| *it == field).unwrap() * 20;
             let job = format!("jobs/images/job{number}");
-            put(
-                &store,
-                format!("{job}.data"),
-                posting("name", &json!("n")).to_string(),
-            )
-            .await;
+            put(&store, format!("{job}.data"), readable()).await;
             put(&store, format!("{job}.state"), of(&[field], &value)).await;
         }
     }
@@ -346,7 +341,7 @@ async fn odd_keys_harm_no_good_job_and_are_told(store: Arc<dyn Store>) {
     ];
     let odd = odd.map(|rest| [b"jobs/images/", rest].concat());
     for place in &odd {
-        put(&store, place, posting("name", &json!("n")).to_string()).await;
+        put(&store, place, readable()).await;
     }
     let mut last = posting("name", &json!("last"));
     last["uuid"] = json!(Uuid::from_u128(1));

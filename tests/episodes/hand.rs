@@ -15,9 +15,10 @@ use tokio::{
 
 use crate::{
     beside::{kind, orders, say},
+    chance::{below, up_to},
     process::{ENDPOINT, Process},
     user::is_for_users,
-    world::{DEADLINE, SLACK, World, below, up_to},
+    world::{DEADLINE, SLACK, World},
 };
 
 const TEST: &str = "hand::process_that_does_as_it_is_told";

@@ -16,6 +16,8 @@
 
 mod auth;
 mod beside;
+#[path = "../support/chance.rs"]
+mod chance;
 #[path = "../support/cluster.rs"]
 mod cluster;
 mod conductor;

@@ -3,16 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use jobboard::{
-    Claim, Error, Event, EventKind, Job, JobBoard, NewJob, random::Random, testing::Held,
-};
+use jobboard::{Claim, Error, Job, JobBoard, NewJob, random::Random, testing::Held};
 use serde_json::json;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
-use crate::world::{DEADLINE, SLACK, World, below, up_to};
+use crate::{
+    chance::{below, up_to},
+    world::{DEADLINE, SLACK, World},
+};
 
 /// The jobs that are left to conductors have a name that begins so.
 pub(crate) const LEFT: &str = "left-";
@@ -48,7 +49,8 @@ impl User {
             names: 0,
             listening: JoinSet::new(),
         };
-        user.listen();
+        let listening = user.world.log.listening(&user.name, &user.board);
+        user.listening.spawn(listening.unwrap());
         user
     }
 
@@ -233,26 +235,9 @@ impl User {
         self.look();
         self.board.close().await;
         // Who listens has heard of all that the board saw.
-        while self.listening.join_next().await.is_some() {}
-    }
-
-    /// Listens to what comes onto the board and goes off it.
-    fn listen(&mut self) {
-        let kinds = [EventKind::Posted, EventKind::Removal];
-        let mut events = self.board.events(kinds).unwrap();
-        let (name, log) = (self.name.clone(), self.world.log.clone());
-        for job in self.board.jobs() {
-            log.told_of_post(&name, job.uuid());
+        while let Some(listened) = self.listening.join_next().await {
+            listened.unwrap();
         }
-        self.listening.spawn(async move {
-            while let Some(told) = events.next().await {
-                match told.event {
-                    Event::Posted(job) => log.told_of_post(&name, job.uuid()),
-                    Event::Removal(job) => log.told_of_removal(&name, job.uuid()),
-                    other => panic!("{other:?}"),
-                }
-            }
-        });
     }
 
     /// What a call comes to: each ends by its deadline.

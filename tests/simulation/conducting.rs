@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::world::{below, up_to};
+use super::chance::{below, up_to};
 
 /// The longest that a conductor runs before another takes its place, in milliseconds.
 const LONGEST: u64 = 15_000;

@@ -13,6 +13,8 @@
     reason = "what a test did not expect fails it, and what it prints is shown then"
 )]
 
+#[path = "../support/chance.rs"]
+mod chance;
 mod clocks;
 mod conducting;
 mod remote;

@@ -4,7 +4,7 @@ use std::{future::Future, pin::pin, time::Duration};
 
 use futures::future::join_all;
 use jobboard::{
-    Claim, ClaimOptions, Ended, Error, Event, EventKind, Job, JobBoard, NewJob, Result, Retry,
+    Claim, ClaimOptions, Ended, Error, Job, JobBoard, NewJob, Result, Retry,
     random::Random,
     testing::{Held, Log},
 };
@@ -15,8 +15,9 @@ use tokio::{
 };
 
 use super::{
+    chance::{below, up_to},
     conducting::{Conducting, result_of},
-    world::{DEADLINE, TTL, Times, World, below, up_to},
+    world::{DEADLINE, TTL, Times, World},
 };
 
 /// How often a process does something.
@@ -99,7 +100,8 @@ impl Worker {
         while ended(self.life.board.connect()).await.is_err() {
             sleep(up_to(&self.chance, EACH)).await;
         }
-        self.life.listen(&self.log);
+        let listening = self.log.listening(&self.life.name, &self.life.board);
+        self.life.listening.spawn(listening.unwrap());
         if below(&self.chance, 2) == 0 {
             let (board, client) = (&self.life.board, &self.life.name);
             let chance = self.world.chance();
@@ -367,25 +369,6 @@ impl Life {
             listening: JoinSet::new(),
             conducting: None,
         }
-    }
-
-    /// Listens to what comes onto the board and goes off it, what is there now included.
-    fn listen(&mut self, log: &Log) {
-        let kinds = [EventKind::Posted, EventKind::Removal];
-        let mut events = self.board.events(kinds).unwrap();
-        for job in self.board.jobs() {
-            log.told_of_post(&self.name, job.uuid());
-        }
-        let (name, log) = (self.name.clone(), log.clone());
-        self.listening.spawn(async move {
-            while let Some(told) = events.next().await {
-                match told.event {
-                    Event::Posted(job) => log.told_of_post(&name, job.uuid()),
-                    Event::Removal(job) => log.told_of_removal(&name, job.uuid()),
-                    other => panic!("{other:?}"),
-                }
-            }
-        });
     }
 
     fn any(&mut self, chance: &Random) -> Option<Claim> {

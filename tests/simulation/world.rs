@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    chance::{below, up_to},
     clocks::{Homes, run_apart, run_as_one},
     remote::Remote,
     worker::Worker,
@@ -254,14 +255,4 @@ const fn no_faults() -> Faults {
     let mut faults = Faults::NONE;
     faults.patience = Faults::ALL.patience;
     faults
-}
-
-/// A number below this one.
-pub(crate) fn below(chance: &Random, bound: u64) -> u64 {
-    chance.number() % bound.max(1)
-}
-
-/// A time up to so many milliseconds.
-pub(crate) fn up_to(chance: &Random, millis: u64) -> Duration {
-    Duration::from_millis(below(chance, millis + 1))
 }

@@ -2,11 +2,12 @@
 
 use jobboard::{Ended, NewJob};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
     python::{Shown, TaskFlow},
-    scene::{BOARD, PATIENCE, on_each},
+    scene::{BOARD, PATIENCE, Scene, on_each},
 };
 
 /// The name of the book.
@@ -14,14 +15,20 @@ const NAME: &str = "images größe";
 
 const FLOW: Uuid = Uuid::from_u128(7);
 
+/// Has TaskFlow's persistence, in a folder of its own, keep a book with a flow.
+async fn have_book(scene: &mut Scene, book: Uuid) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    scene.theirs = TaskFlow::with_books(&scene.etcd, BOARD, folder.path()).await;
+    let kept = json!({"name": NAME, "uuid": book, "flow": FLOW});
+    let () = scene.theirs.ask("save_book", kept).await;
+    folder
+}
+
 #[tokio::test]
 async fn book_of_a_job_of_theirs_is_named_here() {
     on_each(async |scene| {
-        let folder = tempfile::tempdir().unwrap();
-        scene.theirs = TaskFlow::with_books(&scene.etcd, BOARD, folder.path()).await;
         let book = Uuid::from_u128(1);
-        let kept = json!({"name": NAME, "uuid": book, "flow": FLOW});
-        let () = scene.theirs.ask("save_book", kept).await;
+        let _books = have_book(scene, book).await;
         let (job, shown) = scene
             .posted_by_them(json!({"name": "a", "book": book}))
             .await;
@@ -38,11 +45,8 @@ async fn book_of_a_job_of_theirs_is_named_here() {
 #[tokio::test]
 async fn book_of_a_job_of_ours_is_found_there() {
     on_each(async |scene| {
-        let folder = tempfile::tempdir().unwrap();
-        scene.theirs = TaskFlow::with_books(&scene.etcd, BOARD, folder.path()).await;
         let book = scene.board.books().new_book(NAME);
-        let kept = json!({"name": NAME, "uuid": book.uuid(), "flow": FLOW});
-        let () = scene.theirs.ask("save_book", kept).await;
+        let _books = have_book(scene, book.uuid()).await;
 
         let job = scene.board.post(NewJob::new("a").book(&book)).await;
         let job = job.unwrap();
@@ -60,11 +64,8 @@ async fn book_of_a_job_of_ours_is_found_there() {
 #[tokio::test]
 async fn job_of_ours_is_done_by_their_conductor() {
     on_each(async |scene| {
-        let folder = tempfile::tempdir().unwrap();
-        scene.theirs = TaskFlow::with_books(&scene.etcd, BOARD, folder.path()).await;
         let book = scene.board.books().new_book(NAME);
-        let kept = json!({"name": NAME, "uuid": book.uuid(), "flow": FLOW});
-        let () = scene.theirs.ask("save_book", kept).await;
+        let _books = have_book(scene, book.uuid()).await;
         let job = scene.board.post(NewJob::new("a").book(&book)).await;
         let job = job.unwrap();
 

@@ -9,7 +9,10 @@ use std::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{Claim, Context, Ended, Error, ErrorKind, Job, Result, store::Revision};
+use crate::{
+    Claim, Context, Ended, Error, ErrorKind, Event, EventKind, Job, JobBoard, Result,
+    store::Revision,
+};
 
 /// Where the clients of an audited board note what they do. Clones note to the same place.
 ///
@@ -216,6 +219,36 @@ impl Log {
             jobs: jobs.collect(),
         };
         self.lock().views.push(view);
+    }
+
+    /// Listens to what comes onto a board and goes off it, what is there now included, as this subscriber:
+    /// the future that is given notes what it is told, until the board is closed.
+    ///
+    /// # Errors
+    /// Those of [`JobBoard::events`].
+    ///
+    /// # Panics
+    /// The future does, if it is told anything else, as that it lags behind.
+    pub fn listening(
+        &self,
+        subscriber: &str,
+        board: &JobBoard,
+    ) -> Result<impl Future<Output = ()> + Send + use<>> {
+        let mut events = board.events([EventKind::Posted, EventKind::Removal])?;
+        for job in board.jobs() {
+            self.told_of_post(subscriber, job.uuid());
+        }
+        let (log, subscriber) = (self.clone(), subscriber.to_owned());
+        Ok(async move {
+            while let Some(told) = events.next().await {
+                match told.event {
+                    Event::Posted(job) => log.told_of_post(&subscriber, job.uuid()),
+                    Event::Removal(job) => log.told_of_removal(&subscriber, job.uuid()),
+                    #[expect(clippy::panic, reason = "a test is to fail")]
+                    other => panic!("{subscriber} was told {other:?}"),
+                }
+            }
+        })
     }
 
     /// A subscriber was told that a job came onto the board.

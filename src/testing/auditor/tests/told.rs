@@ -1,0 +1,199 @@
+//! What clients were told, and is not what happened.
+
+use super::*;
+use crate::{Claim, Ended, Error, ErrorKind, Job};
+
+/// A board, of which lies can be noted.
+pub(super) struct Scene {
+    pub(super) store: Memory,
+    pub(super) auditor: Auditor,
+    pub(super) board: JobBoard,
+    pub(super) log: Log,
+}
+
+impl Scene {
+    pub(super) async fn new() -> Self {
+        let store = Memory::new();
+        let auditor = Auditor::start(&store, "/taskflow", "board").await.unwrap();
+        let board = JobBoard::builder("board").store(store.clone());
+        let board = board.connect().await.unwrap();
+        let log = auditor.log();
+        Self {
+            store,
+            auditor,
+            board,
+            log,
+        }
+    }
+
+    pub(super) async fn post(&self, name: &str) -> Job {
+        self.board.post(NewJob::new(name)).await.unwrap()
+    }
+
+    pub(super) async fn claim(&self, who: &str) -> Claim {
+        let job = self.post(who).await;
+        self.board.claim(&job, who).await.unwrap()
+    }
+
+    pub(super) async fn broken(&self) -> Option<Promise> {
+        let any = Key::new("/taskflow/none").unwrap();
+        let now = self.store.range(RangeRequest::new(any));
+        let now = now.await.unwrap().header.revision;
+        assert!(self.auditor.caught_up(now).await);
+        self.auditor.audit().err().map(|broken| broken.promise())
+    }
+}
+
+fn failed<T>(kind: ErrorKind) -> crate::Result<T> {
+    Err(Error::new(kind, "try", "for a test"))
+}
+
+#[tokio::test]
+async fn success_that_did_not_happen_is_found() {
+    let scene = Scene::new().await;
+    let claim = scene.claim("me").await;
+    let consuming = scene.log.consuming("client", &claim);
+    consuming.settled(&Ok(claim.token()));
+    assert_eq!(scene.broken().await, Some(Promise::Definite));
+}
+
+#[tokio::test]
+async fn success_at_another_revision_is_found() {
+    let scene = Scene::new().await;
+    let claim = scene.claim("me").await;
+    let consuming = scene.log.consuming("client", &claim);
+    claim.consume().await.unwrap();
+    consuming.settled(&Ok(claim.token()));
+    assert_eq!(scene.broken().await, Some(Promise::Definite));
+}
+
+#[tokio::test]
+async fn failure_that_happened_is_found_and_an_unsure_one_is_none() {
+    for (kind, broken) in [
+        (ErrorKind::Unavailable, Some(Promise::Definite)),
+        (ErrorKind::Unknown, None),
+        (ErrorKind::Lost, None),
+    ] {
+        let scene = Scene::new().await;
+        let posting = scene.log.posting("client", "job");
+        scene.post("job").await;
+        posting.posted(&failed(kind));
+        assert_eq!(scene.broken().await, broken, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn order_that_is_not_that_of_the_calls_is_found() {
+    let scene = Scene::new().await;
+    let (first, second) = (scene.post("first").await, scene.post("second").await);
+    scene.log.posting("client", "second").posted(&Ok(second));
+    assert_eq!(scene.broken().await, None);
+    scene.log.posting("client", "first").posted(&Ok(first));
+    assert_eq!(scene.broken().await, Some(Promise::Definite));
+}
+
+#[tokio::test]
+async fn consume_that_nobody_asked_for_is_found() {
+    let scene = Scene::new().await;
+    let claiming = scene.log.claiming("client", "me");
+    let claim = scene.claim("me").await;
+    claim.consume().await.unwrap();
+    claiming.claimed(&Ok(claim));
+    assert_eq!(scene.broken().await, Some(Promise::Fenced));
+}
+
+#[tokio::test]
+async fn view_that_is_not_the_board_is_found() {
+    let scene = Scene::new().await;
+    scene.post("job").await;
+    let jobs = scene.board.fresh_jobs().await.unwrap();
+    let now = scene.board.revision();
+    scene.log.saw("client", now, jobs.clone());
+    assert_eq!(scene.broken().await, None);
+    scene.log.saw("client", Revision::new(1), jobs);
+    assert_eq!(scene.broken().await, Some(Promise::View));
+}
+
+#[tokio::test]
+async fn what_is_told_twice_or_not_at_all_is_found() {
+    let scene = Scene::new().await;
+    let job = scene.post("job").await.uuid();
+    scene.log.told_of_post("listener", job);
+    assert_eq!(scene.broken().await, None);
+    scene.log.told_of_removal("listener", job);
+    assert_eq!(scene.broken().await, Some(Promise::View));
+    scene.log.deaf("listener");
+    assert_eq!(scene.broken().await, None);
+    scene.log.told_of_removal("listener", job);
+    assert_eq!(scene.broken().await, Some(Promise::View));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_believe_at_the_same_time_are_found() {
+    for overlap in [false, true] {
+        let scene = Scene::new().await;
+        let claim = scene.claim("first").await;
+        scene.log.believe(&claim);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        claim.abandon().await.unwrap();
+        let again = scene.board.claim(claim.job(), "second").await.unwrap();
+        if !overlap {
+            scene.log.disbelieve(&claim);
+        }
+        scene.log.believe(&again);
+        let broken = overlap.then_some(Promise::OneBelief);
+        assert_eq!(scene.broken().await, broken);
+    }
+}
+
+#[tokio::test]
+async fn what_happens_after_its_claim_was_said_to_be_lost_is_found() {
+    for late in [false, true] {
+        let scene = Scene::new().await;
+        let claim = scene.claim("me").await;
+        let consuming = scene.log.consuming("client", &claim);
+        if !late {
+            claim.consume().await.unwrap();
+        }
+        consuming.settled(&failed(ErrorKind::Lost));
+        let posting = scene.log.posting("client", "other");
+        posting.posted(&Ok(scene.post("other").await));
+        assert_eq!(scene.broken().await, None);
+        if late {
+            claim.consume().await.unwrap();
+            let posting = scene.log.posting("client", "another");
+            posting.posted(&Ok(scene.post("another").await));
+        }
+        assert_eq!(scene.broken().await, late.then_some(Promise::Definite));
+    }
+}
+
+#[tokio::test]
+async fn end_that_was_told_and_was_another_is_found() {
+    let scene = Scene::new().await;
+    let claim = scene.claim("me").await;
+    claim.consume().await.unwrap();
+    let job = claim.job().uuid();
+    let told = |ended| scene.log.told_of_end("waiter", job, &ended);
+    told(Ended::Consumed(None));
+    told(Ended::TimedOut);
+    assert_eq!(scene.broken().await, None);
+    told(Ended::Trashed(None));
+    assert_eq!(scene.broken().await, Some(Promise::Kept));
+}
+
+#[tokio::test]
+async fn listener_notes_what_is_there_and_what_it_is_told() {
+    let scene = Scene::new().await;
+    let there = scene.claim("there").await;
+    let listening = scene.log.listening("listener", &scene.board).unwrap();
+    let listening = tokio::spawn(listening);
+    scene.post("later").await;
+    there.consume().await.unwrap();
+    scene.board.close().await;
+    listening.await.unwrap();
+    assert_eq!(scene.broken().await, None);
+    // It was told of that already.
+    scene.log.told_of_removal("listener", there.job().uuid());
+    assert_eq!(scene.broken().await, Some(Promise::View));
+}
