@@ -76,9 +76,12 @@ pub mod store;
 #[cfg(any(feature = "testing", feature = "cli"))]
 pub mod testing;
 
+#[cfg(all(fuzzing, feature = "cli"))]
+#[doc(hidden)]
+pub use crate::cli::fuzzing::arguments as fuzz_arguments;
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub use crate::protocol::fuzzing;
+pub use crate::protocol::fuzzing::{keys as fuzz_keys, records as fuzz_records};
 pub use crate::{
     board::{
         CallbackId, CallbackOutcome, Cancelled, Claim, ClaimOptions, Ended, Entities, Event,

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| jobboard::fuzzing::keys(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| jobboard::fuzz_keys(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| jobboard::fuzzing::records(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| jobboard::fuzz_records(bytes));

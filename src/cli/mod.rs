@@ -8,6 +8,8 @@ mod bench;
 mod connect;
 mod demo;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod look;
 mod output;
 mod post;
@@ -122,64 +124,12 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-
     use clap::CommandFactory;
-    use proptest::{collection, prelude::*, sample};
 
     use super::*;
 
     #[test]
     fn command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    const COMMANDS: [&str; 5] = ["post", "list", "show", "run", "bench"];
-
-    const OPTIONS: [&str; 8] = [
-        "details",
-        "priority",
-        "state",
-        "output",
-        "endpoints",
-        "board",
-        "concurrency",
-        "who",
-    ];
-
-    /// What can stand where a value does: bytes that are not UTF-8 too.
-    fn value() -> impl Strategy<Value = OsString> {
-        use std::os::unix::ffi::OsStringExt;
-
-        prop_oneof![
-            any::<String>().prop_map(OsString::from),
-            "@[a-z/.]{0,9}|-|--".prop_map(OsString::from),
-            r#"[0-9{}\[\]":,.hms-]{0,40}"#.prop_map(OsString::from),
-            collection::vec(any::<u8>(), 0..40).prop_map(OsString::from_vec),
-        ]
-    }
-
-    fn argument() -> impl Strategy<Value = OsString> {
-        let option = (sample::select(&OPTIONS[..]), value()).prop_map(|(option, value)| {
-            let mut argument = OsString::from(format!("--{option}="));
-            argument.push(value);
-            argument
-        });
-        prop_oneof![option, value()]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(5_000))]
-
-        #[test]
-        fn arguments_of_any_kind_are_taken_or_refused_with_a_reason(
-            command in sample::select(&COMMANDS[..]), arguments in collection::vec(argument(), 0..4),
-        ) {
-            let begin = ["jobboard", command].map(OsString::from);
-            let all = begin.into_iter().chain(arguments);
-            if let Err(refused) = Cli::try_parse_from(all) {
-                prop_assert!(!refused.to_string().is_empty());
-            }
-        }
     }
 }

@@ -191,7 +191,7 @@ pub(super) fn plain(text: &str) -> String {
 
 /// JSON without what a terminal [obeys](is_obeyed), but for the ends of its lines: it reads as the same.
 /// JSON itself escapes only the first 32 characters.
-fn plain_json(json: &str) -> String {
+pub(super) fn plain_json(json: &str) -> String {
     let mut plain = String::with_capacity(json.len());
     for letter in json.chars() {
         if is_obeyed(letter) && letter != '\n' {
@@ -205,7 +205,7 @@ fn plain_json(json: &str) -> String {
 
 /// Whether a terminal does something for a character instead of showing it: it could move the cursor, or
 /// show text in another order.
-fn is_obeyed(letter: char) -> bool {
+pub(super) fn is_obeyed(letter: char) -> bool {
     let turns_text = matches!(
         letter,
         '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'

@@ -81,7 +81,7 @@ impl Details {
     }
 }
 
-fn object(json: &[u8]) -> Result<Value, String> {
+pub(super) fn object(json: &[u8]) -> Result<Value, String> {
     let value: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     if value.is_object() {
         Ok(value)

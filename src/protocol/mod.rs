@@ -17,7 +17,7 @@ pub(crate) mod ended;
 pub(crate) mod entity;
 pub(crate) mod envelope;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 pub(crate) mod holding;
 pub(crate) mod keys;
 pub(crate) mod limits;

@@ -41,8 +41,8 @@ const DRAIN: Duration = Duration::from_hours(24);
 /// If the command exits with 0, the job is consumed. Otherwise the job is given back, and is tried
 /// again by anybody after a time drawn at random: up to a second, up to twice that after the next
 /// failure, and so on up to five minutes, or as its poster said. A job that was tried 20 times, or as
-/// often as its poster said, goes into the trash. If the claim is lost (etcd can not be reached for too long), the command is killed,
-/// with all of its process group.
+/// often as its poster said, goes into the trash. If the claim is lost (etcd can not be reached for
+/// too long), the command is killed, with all of its process group.
 ///
 /// SIGINT or SIGTERM: no further job is claimed, and what runs is waited for. Again: what runs is
 /// killed, and its jobs are given back. What becomes of each job is told on standard error, in one
