@@ -99,7 +99,7 @@ bench: ## Run the benchmarks on both versions of etcd, and show what is to be re
 	deploy/bench-report.py target/bench.json
 
 .PHONY: verify
-verify: fmt-check lint features dependencies licences crates surface file-size doc ## Check everything that needs no etcd; changes nothing
+verify: fmt-check lint features dependencies deny surface file-size doc ## Check everything that needs no etcd; changes nothing
 
 .PHONY: fix
 fix: tools-build ## Format, and apply what clippy can fix by itself
@@ -128,17 +128,15 @@ features: tools-build ## Compile with each feature alone
 dependencies: ## Check that a crate which is not asked for is not pulled in
 	deploy/check-dependencies.sh
 
-.PHONY: licences
-licences: ## Check the licences of all dependencies against deny.toml
-	deploy/check-licences.sh
-
-.PHONY: crates
-crates: ## Check where all dependencies come from, and that none is there twice without a reason
-	deploy/check-crates.sh
-
 .PHONY: deny
-deny: ## Check licences, bans and sources with cargo-deny, which must be installed
-	$(CARGO) deny --locked --all-features check licenses bans sources
+deny: ## Check licences, sources and duplicates of all dependencies with cargo-deny
+	@deny=$$(deploy/tools.sh deny); set -x; \
+	$$deny --locked --all-features check --deny unmatched-skip licenses bans sources; \
+	$$deny --locked --manifest-path fuzz/Cargo.toml check sources
+
+.PHONY: advisories
+advisories: ## Check all dependencies for known vulnerabilities, on the database of RustSec
+	$$(deploy/tools.sh deny) --locked --all-features check advisories
 
 .PHONY: surface
 surface: ## Check that no public signature names a type of etcd-client or tonic

