@@ -76,6 +76,15 @@ impl NewJob {
     #[must_use]
     pub fn book(mut self, book: &LogBook) -> Self {
         let (name, uuid) = (book.name().to_owned(), book.uuid());
+        self.foreign_book(name, uuid)
+    }
+
+    /// As [`book`](Self::book), of a logbook that this library does not keep, such as one that TaskFlow's
+    /// persistence has: its name and uuid are told to who looks at the job. Nothing sees to it that there is
+    /// such a book.
+    #[must_use]
+    pub fn foreign_book(mut self, name: impl Into<String>, uuid: Uuid) -> Self {
+        let name = name.into();
         self.book = Some(BookRef { name, uuid });
         self
     }
