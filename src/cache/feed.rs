@@ -166,7 +166,12 @@ impl<S: Sink> Feed<S> {
         } else {
             self.backoff.next()
         };
-        let (range, text, asked) = (&self.range, error.to_string(), self.end.wanted());
+        // A list that was refused answers who asked before it began; the next one begins anew.
+        let (asked, next) = match next {
+            State::Listing(refused) if denied => (refused.covers, State::Empty),
+            next => (self.end.wanted(), next),
+        };
+        let (range, text) = (&self.range, error.to_string());
         if self.end.troubled(error, asked) {
             tracing::warn!(?range, error = text, ?delay, "lost sight of the store");
         } else {

@@ -50,6 +50,8 @@ struct Bent {
     compacts: AtomicBool,
     /// The read with this number fails.
     failing_read: AtomicUsize,
+    /// The read with this number is refused.
+    refused_read: AtomicUsize,
     /// Reads wait while this is true.
     held: watch::Sender<bool>,
     /// Watches break so when this changes.
@@ -91,6 +93,9 @@ impl Store for Arc<Bent> {
     async fn range(&self, request: RangeRequest) -> store::Result<RangeResponse> {
         let number = self.reads.fetch_add(1, SeqCst) + 1;
         self.admit().await?;
+        if number == self.refused_read.load(SeqCst) {
+            return Err(Error::new(ErrorKind::Denied, "told to refuse"));
+        }
         if number == self.failing_read.load(SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "told to fail"));
         }
@@ -170,6 +175,7 @@ impl Setup {
             repeats: AtomicBool::default(),
             compacts: AtomicBool::default(),
             failing_read: AtomicUsize::default(),
+            refused_read: AtomicUsize::default(),
             held: watch::Sender::new(false),
             breaks: watch::Sender::new(ErrorKind::Unavailable),
             reads: AtomicUsize::default(),

@@ -71,6 +71,23 @@ async fn refused_list_is_told_at_once_and_tried_as_often_as_it_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn refused_list_says_nothing_to_who_asked_after_it_began() {
+    let setup = Setup::watching().await;
+    let reads = setup.store.reads.load(SeqCst);
+    setup.store.refused_read.store(reads + 1, SeqCst);
+    let (reader, other) = (setup.reader().clone(), setup.reader().clone());
+    setup.store.held.send_replace(true);
+    let early = tokio::spawn(async move { reader.relist().await });
+    until(|| setup.store.reads.load(SeqCst) > reads).await;
+    let late = tokio::spawn(async move { other.relist().await });
+    tokio::task::yield_now().await;
+    setup.store.held.send_replace(false);
+    soon(late).await.unwrap().unwrap();
+    // The list that came next shows what it wanted as well.
+    soon(early).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn user_who_was_refused_the_first_list_is_not_when_that_is_over() {
     let setup = Setup::new();
     setup.store.fail(ErrorKind::Denied);
