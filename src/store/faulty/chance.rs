@@ -28,6 +28,8 @@ pub struct Faults {
     pub cut_watches: u16,
     /// Batches of a watch from which on it says nothing more, and does not end.
     pub silent_watches: u16,
+    /// Batches of a watch at which it is cancelled, as if what comes next had been compacted.
+    pub cancelled_watches: u16,
     /// Batches of a watch before which an older one is told again.
     pub old_batches: u16,
     /// Keep-alives whose answer does not come.
@@ -51,6 +53,7 @@ impl Faults {
         refused: 0,
         cut_watches: 0,
         silent_watches: 0,
+        cancelled_watches: 0,
         old_batches: 0,
         lost_beats: 0,
         false_ends: 0,
@@ -67,6 +70,7 @@ impl Faults {
         refused: 30,
         cut_watches: 30,
         silent_watches: 5,
+        cancelled_watches: 5,
         old_batches: 30,
         lost_beats: 100,
         false_ends: 2,

@@ -114,12 +114,19 @@ async fn watches_break_fall_silent_and_tell_what_they_told() {
     assert_eq!(told, put);
     assert!(again > 0);
 
-    let (store, _memory) = setup(|faults| faults.cut_watches = 1_000);
-    let mut watch = watched(&store).await;
-    store.put(key(), "value".into()).await.unwrap();
-    let error = watch.next().await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(watch.next().await.is_none());
+    let cut: fn(&mut Faults) = |faults| faults.cut_watches = 1_000;
+    let cancelled: fn(&mut Faults) = |faults| faults.cancelled_watches = 1_000;
+    for (ends, kind) in [
+        (cut, ErrorKind::Unavailable),
+        (cancelled, ErrorKind::Compacted),
+    ] {
+        let (store, _memory) = setup(ends);
+        let mut watch = watched(&store).await;
+        store.put(key(), "value".into()).await.unwrap();
+        let error = watch.next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(watch.next().await.is_none());
+    }
 
     let (store, _memory) = setup(|faults| faults.silent_watches = 1_000);
     let mut watch = watched(&store).await;

@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use tokio::time::sleep;
 
 use super::{away, chance::Chance};
-use crate::store::{Result, WatchBatch, WatchStream};
+use crate::store::{Error, ErrorKind, Result, WatchBatch, WatchStream};
 
 /// A watch like `inner` that fails by chance.
 pub(super) fn faulty(inner: WatchStream, chance: Chance) -> WatchStream {
@@ -52,6 +52,10 @@ impl Watch {
         }
         if self.chance.hits(faults.cut_watches) {
             return Err(away("watch"));
+        }
+        if self.chance.hits(faults.cancelled_watches) {
+            let why = "watch: cancelled, as what comes next is compacted";
+            return Err(Error::new(ErrorKind::Compacted, why));
         }
         if self.chance.hits(faults.old_batches)
             && let Some(old) = self.past.front().cloned()
