@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Sets one bug at a time into the code, and sees that the simulation finds it, or else a test of the library.
+"""Sets one bug at a time into the code, and sees that the simulation finds it, or else a test of the library,
+or else one of the store on etcd.
 
     deploy/mutants.py [NAME ...]      all, or those whose names contain one of these
 
 Works on a copy, in target/mutants. Prints a table in Markdown; fails if a bug was not found, or could not
-be set as the code has changed.
+be set as the code has changed, or if anything fails without a bug. What does not end is not found.
 """
 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,11 +21,19 @@ COPY = ROOT / "target" / "mutants"
 
 SEEDS = "2000"
 
+# For how long the tests of one step may run, in seconds.
+PATIENCE = 300
+
 # What is wrong; where; what is there, once; what is put in its place.
 MUTANTS = [
     ("the token is not compared", "src/protocol/holding.rs",
      "Compare::create_revision(self.owner(keys), self.token)",
      "Compare::present(self.owner(keys))"),
+    ("a consume is fenced by its owner and not by its token", "src/protocol/consume.rs",
+     "            held: hold.is_held(keys),\n",
+     "            held: Compare {\n                range: hold.owner(keys).into(),\n"
+     "                relation: crate::store::Relation::Equal,\n"
+     "                target: crate::store::Target::Lease(Some(guard.lease())),\n            },\n"),
     ("what lost its answer is sent again", "src/session/sender.rs",
      "                self.doubt(envelope);\n",
      "                self.again(envelope.members, false);\n"),
@@ -33,6 +43,10 @@ MUTANTS = [
     ("doubts are settled without a fence", "src/session/doubts.rs",
      "            guard.fence(known, reads)\n",
      "            guard.look(known, reads)\n"),
+    ("reads after the fence do not compare the guard", "src/protocol/envelope.rs",
+     "        self.read_under(known, reads, [])\n",
+     "        let _ = known;\n        Txn::new()\n            .then(reads.into_iter().map(Op::Range))\n"
+     "            .otherwise([self.read()])\n"),
     ("posts leave no receipt", "src/protocol/post.rs",
      "const NEEDS_RECEIPT: bool = true;",
      "const NEEDS_RECEIPT: bool = false;"),
@@ -49,6 +63,12 @@ MUTANTS = [
     ("a watch that broke is not opened again", "src/cache/feed.rs",
      "                Some(Err(error)) => Err(self.lose(watching.since, error)),\n",
      "                Some(Err(_)) => std::future::pending().await,\n"),
+    ("a watch that was cancelled by a compaction is opened again where it was", "src/cache/feed.rs",
+     "        ErrorKind::Compacted | ErrorKind::TooLarge\n",
+     "        ErrorKind::TooLarge\n"),
+    ("etcd's word that a watch is cancelled is not heard", "src/store/etcd/watch.rs",
+     "            if response.canceled() {\n                return Err(self.cancelled(&response));\n            }\n",
+     "            if response.canceled() {\n                continue;\n            }\n"),
     ("trust counts from when a word is heard", "src/session/keeper.rs",
      "Beat::Alive { sent_at, ttl } => Some(sent_at + ttl.saturating_sub(margin)),",
      "Beat::Alive { ttl, .. } => Some(Instant::now() + ttl.saturating_sub(margin)),"),
@@ -84,35 +104,57 @@ def sync():
         shutil.copy2(ROOT / name, COPY / name)
 
 
-def cargo_test(*which):
-    """What the tests print when they fail; nothing if they pass."""
+# Where bugs are looked for, one after the other.
+STEPS = [
+    ["--features", "testing", "--test", "simulation"],
+    ["--lib"],
+    ["--features", "testing,etcd", "--test", "etcd_store"],
+]
+
+
+def cargo_test(step, etcds):
+    """What the tests of a step print when they fail; nothing if they pass or do not end."""
     settings = {"RUSTFLAGS": "--cfg tokio_unstable", "CARGO_PROFILE_DEV_OPT_LEVEL": "1",
-                "SEEDS": SEEDS, "RUST_BACKTRACE": "0"}
+                "SEEDS": SEEDS, "RUST_BACKTRACE": "0", "JOBBOARD_TEST_ETCDS": etcds}
     command = ["cargo", "test", "--locked", "--no-default-features",
-               "--target-dir", str(COPY / "target"), *which]
-    try:
-        done = subprocess.run(command, cwd=COPY, env={**os.environ, **settings}, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=400)
-    except subprocess.TimeoutExpired:
-        return "it does not end"
-    if "error: could not compile" in done.stdout:
-        sys.exit(f"a bug can not be compiled:\n{done.stdout[-3000:]}")
-    return done.stdout if done.returncode else None
+               "--target-dir", str(COPY / "target"), *step]
+    ready = {"cwd": COPY, "env": {**os.environ, **settings}, "text": True,
+             "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "start_new_session": True}
+    built = subprocess.run([*command, "--no-run"], check=False, **ready)
+    if built.returncode:
+        sys.exit(f"this can not be compiled:\n{built.stdout[-3000:]}")
+    with subprocess.Popen(command, **ready) as tests:
+        try:
+            printed, _ = tests.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            # The tests are in a session of their own, with what they started.
+            os.killpg(tests.pid, signal.SIGKILL)
+            return None
+        return printed if tests.returncode else None
 
 
-def run():
-    """How the bug is found: by the simulation, or else by the tests of the library."""
-    printed = cargo_test("--features", "testing", "--test", "simulation")
-    if printed:
-        found = re.search(r"seed \d+: (\w+ is broken|[^\n]{1,60})", printed)
-        return found.group(1) if found else printed[-60:].strip()
-    printed = cargo_test("--lib")
-    found = printed and re.search(r"^test (\S+) \.\.\. FAILED", printed, re.MULTILINE)
-    return f"`{found.group(1)}`" if found else printed and printed[-60:].strip()
+def run(etcds):
+    """How the bug is found."""
+    for step in STEPS:
+        printed = cargo_test(step, etcds)
+        if printed:
+            found = re.search(r"seed \d+: (\w+ is broken|[^\n]{1,60})", printed)
+            if found:
+                return re.sub(r"^(\w+) is", r"`\1` is", found.group(1))
+            found = re.search(r"^test (\S+) \.\.\. FAILED", printed, re.MULTILINE)
+            return f"`{found.group(1)}`" if found else printed[-300:].strip()
+    return None
 
 
 def main():
     wanted = sys.argv[1:]
+    tools = [ROOT / "deploy" / "tools.sh", "both"]
+    etcds = subprocess.run(tools, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+    sync()
+    for step in STEPS:
+        printed = cargo_test(step, etcds)
+        if printed:
+            sys.exit(f"this fails without a bug:\n{printed[-3000:]}")
     print("| the bug | found as |\n|---|---|")
     missed = 0
     for name, file, old, new in MUTANTS:
@@ -124,7 +166,7 @@ def main():
         if text.count(old) != 1:
             sys.exit(f"{file} has changed: {name!r} can not be set")
         path.write_text(text.replace(old, new), encoding="utf-8")
-        found = run()
+        found = run(etcds)
         missed += found is None
         print(f"| {name} | {found or '**not found**'} |", flush=True)
     sys.exit(1 if missed else 0)
