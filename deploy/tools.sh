@@ -147,11 +147,11 @@ deny() {
     local path
     path=$(command -v cargo-deny || true)
     if [ -z "$path" ] || ! at_least "$("$path" --version | cut -d' ' -f2)" "$deny_version"; then
-        path=$tools/cargo-deny/bin/cargo-deny
+        path=$tools/cargo-deny-$deny_version/bin/cargo-deny
         [ -x "$path" ] || {
             say "compiling cargo-deny $deny_version, which takes some minutes"
             quietly cargo install --locked --no-default-features --version "~$deny_version" \
-                --root "$tools/cargo-deny" cargo-deny || die "cargo-deny could not be installed"
+                --root "$tools/cargo-deny-$deny_version" cargo-deny || die "cargo-deny could not be installed"
         }
     fi
     printf '%s\n' "$path"
@@ -350,6 +350,8 @@ fi
 etcds=$(first_etcd)
 found "$etcds"
 if [ "$1" = both ]; then
+    # Tests cut the link of a network namespace where they may make one.
+    have ip || [ "$EUID" -ne 0 ] || apt_install "ip" iproute2
     second=$(second_etcd)
     if [ "$(etcd_version "$second")" = "$(etcd_version "$etcds")" ]; then
         say "both etcds are of one version, so only one is under test"
