@@ -31,19 +31,20 @@ impl JobBoard {
         deadline: Instant,
     ) -> Result<JobKeys> {
         let (keys, store) = (&self.0.keys, &*self.0.store);
+        let parts = [JobPart::Data, JobPart::Owner, JobPart::State].map(|part| keys.job(job, part));
+        // Anybody can put other keys beside these, of any number and size.
+        let pick = |kv: KeyValue| parts.contains(&kv.key).then_some(kv);
         let read = Read::all(keys.all_of_job(job));
-        let read = read.at_one_revision(store, &self.0.random, deadline, doing);
-        let (at, mut found) = read.await?;
-        let mut take = |part| {
-            let key = keys.job(job, part);
-            let index = found.iter().position(|kv| kv.key == key)?;
-            Some(found.swap_remove(index))
-        };
+        let read = read.picked(store, &self.0.random, deadline, doing, pick);
+        let (at, found) = read.await?;
+        let [data, owner, state] = parts
+            .each_ref()
+            .map(|part| found.iter().find(|kv| kv.key == *part).cloned());
         Ok(JobKeys {
             at,
-            data: take(JobPart::Data),
-            owner: take(JobPart::Owner),
-            state: take(JobPart::State),
+            data,
+            owner,
+            state,
         })
     }
 }
