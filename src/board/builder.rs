@@ -8,10 +8,11 @@ use std::{
 use super::{JobBoard, Notifier, Shared, notifier::Hub};
 use crate::{
     clock::Clock,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     protocol::{
         backoff::Backoff,
         keys::{BoardName, Keyspace, Namespace},
+        record,
     },
     random::Random,
     session::Settings,
@@ -143,8 +144,13 @@ impl JobBoardBuilder {
     /// A handle that is not connected yet.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid), with the name or the setting that can not be.
+    /// [`Invalid`](crate::ErrorKind::Invalid), with the name or the setting that can not be, and in a program that
+    /// is built with `serde_json`'s feature `arbitrary_precision`: numbers are not read as what they are there.
     pub fn build(self) -> Result<JobBoard> {
+        if !record::reads_numbers() {
+            let why = "serde_json is built with its feature `arbitrary_precision`";
+            return Err(Error::new(ErrorKind::Invalid, "build a board", why));
+        }
         self.settings.check()?;
         let name: BoardName = self.name.parse()?;
         let namespace: Namespace = self.namespace.parse()?;

@@ -74,7 +74,7 @@ impl NewJob {
     /// The logbook in which the owners of the job note what they did; [create](crate::LogBooks::create) it
     /// first. Defaults to none.
     #[must_use]
-    pub fn book(mut self, book: &LogBook) -> Self {
+    pub fn book(self, book: &LogBook) -> Self {
         let (name, uuid) = (book.name().to_owned(), book.uuid());
         self.foreign_book(name, uuid)
     }

@@ -42,7 +42,7 @@ impl JobBoard {
             name: record.map(|record| record.owner.clone()),
             token: holder.token,
             session: record.and_then(|record| record.mark.map(|mark| mark.session)),
-            leased: record.is_some_and(OwnerRecord::has_lease),
+            leased: holder.leased,
         })
     }
 
@@ -147,8 +147,10 @@ impl JobKeys {
             ));
         }
         let mark = OwnerRecord::read(&owner.value).ok().and_then(|it| it.mark);
-        // One that can not be read is left as it is.
-        let next = SeenState::read(self.state.as_ref()).ok().map(|seen| {
+        // One that can not be read is left as it is, and an owner key without a job gets none.
+        let seen = SeenState::read(self.state.as_ref()).ok();
+        let seen = seen.filter(|_| self.data.is_some());
+        let next = seen.map(|seen| {
             let released = seen.record.released(mark.map(|mark| mark.claim));
             released.because(reason.map(str::to_owned)).write()
         });

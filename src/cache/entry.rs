@@ -119,6 +119,8 @@ pub(crate) struct Position {
 pub(crate) struct Holder {
     /// The fencing token: the revision at which the owner key came to be.
     pub(crate) token: Revision,
+    /// Whether the owner key ends with a lease, whatever its record says.
+    pub(crate) leased: bool,
     /// What the owner key says; `None` if it can not be read: the job is held, nobody knows by
     /// whom.
     pub(crate) record: Option<OwnerRecord>,
@@ -166,6 +168,7 @@ impl Beside {
                 let token = kv.create_revision;
                 self.holder = Some(Arc::new(Holder {
                     token,
+                    leased: kv.lease.is_some(),
                     record: record.ok(),
                 }));
                 why

@@ -118,8 +118,6 @@ impl JobView {
     }
 
     fn held(self, holder: Option<Holder>) -> Self {
-        // Of an owner that can not be read nothing is known.
-        let holder = holder.filter(|holder| holder.name.is_some());
         let Some(Holder {
             name,
             session,
@@ -130,8 +128,9 @@ impl JobView {
             return self;
         };
         Self {
+            // Of an owner that can not be read nothing else is known.
+            claimed_by: name.is_some().then(|| Client::of(session.is_none())),
             owner: name,
-            claimed_by: Some(Client::of(session.is_none())),
             leased: Some(leased),
             ..self
         }

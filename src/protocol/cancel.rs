@@ -35,6 +35,7 @@ struct Wire {
 impl CancelRequest {
     /// Reads a request. What can not be read is a request too, of which nothing else is known.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        record::check_short(bytes)?;
         let wire: Wire = record::read_versioned(bytes)?;
         Layout::check(wire.jobboard)?;
         Ok(Self {

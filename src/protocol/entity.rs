@@ -71,6 +71,7 @@ impl Entity {
 
     /// Reads the record of an entity. Fields that are not known are left out.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        record::check_short(bytes)?;
         let Wire {
             kind,
             name,

@@ -46,4 +46,5 @@ pub(crate) mod trash;
 pub(crate) mod trash_unclaimed;
 pub(crate) mod trashed;
 pub(crate) mod unique;
+mod unknown;
 pub(crate) mod verb;

@@ -36,12 +36,8 @@ impl OwnerRecord {
         }
     }
 
-    /// Whether the record says that the owner key goes with a lease.
-    pub(crate) const fn has_lease(&self) -> bool {
-        self.lease_id.is_some()
-    }
-
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        record::check_short(bytes)?;
         record::read(bytes)
     }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     keys::{JobId, Keyspace},
+    limits::MAX_NAME,
     priority::JobPriority,
     record::{self, Unreadable, VERSION, Wellformed},
     terms::Terms,
@@ -64,6 +65,11 @@ impl Posting {
         let foreign = wire.jobboard.is_none();
         let Extras { v, terms } = wire.jobboard.unwrap_or_default();
         record::check_version(v)?;
+        let unique = terms.unique.as_deref().map_or(0, str::len);
+        if unique > MAX_NAME {
+            let why = format!("its unique key has {unique} bytes, the limit is {MAX_NAME}");
+            return Err(Unreadable::new(why));
+        }
         let details = match wire.details.map(RawValue::get) {
             None | Some("null") => Bytes::from_static(b"{}"),
             Some(details) if details.starts_with('{') => {

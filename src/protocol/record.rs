@@ -9,6 +9,9 @@ use serde_json::value::{RawValue, to_raw_value};
 /// The newest layout of records that this library knows.
 pub(crate) const VERSION: u32 = 1;
 
+/// The longest record that is read, where only short ones are written: 64 KiB.
+const SHORT: usize = 64 << 10;
+
 /// Why a record can not be read. The text never repeats what the record says: it could be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
@@ -49,6 +52,17 @@ impl From<serde_json::Error> for Unreadable {
 pub(crate) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unreadable> {
     let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::new("it is not UTF-8"))?;
     Ok(serde_json::from_str(text)?)
+}
+
+/// Checks the length of a record that stands beside others. None that was written by this library, by a
+/// newer one or by TaskFlow comes near it; who writes more than that means no good, and what is kept of
+/// it would have to be kept by everybody.
+pub(crate) fn check_short(bytes: &[u8]) -> Result<(), Unreadable> {
+    if bytes.len() > SHORT {
+        let why = format!("it has {} bytes, {SHORT} at most are read", bytes.len());
+        return Err(Unreadable::new(why));
+    }
+    Ok(())
 }
 
 /// Reads a record in which there is JSON of any form, which must be [`Wellformed`].
@@ -149,6 +163,12 @@ pub(crate) fn without_notes(posting: &[u8], notes: &[&str]) -> Result<Bytes, Unr
 /// that stands for something else. Keeps nothing.
 #[derive(Debug)]
 pub(crate) struct Wellformed;
+
+/// Whether a number with a fraction is [`Wellformed`]. It is not where `serde_json` is built, for whatever
+/// else is in the program, to give such numbers as objects with a name of its own.
+pub(crate) fn reads_numbers() -> bool {
+    read::<Wellformed>(b"0.5").is_ok()
+}
 
 /// The name of a field of [`Wellformed`] JSON.
 ///

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     progress::Progress,
     record::{self, Unreadable},
     time::Timestamp,
+    unknown::Unknown,
 };
 use crate::store::{KeyValue, Revision};
 
@@ -80,18 +81,33 @@ pub(crate) struct StateRecord {
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) progress: Option<Progress>,
-    /// What this library does not know (yet).
-    #[serde(flatten)]
-    extra: Map<String, Value>,
+    #[serde(skip)]
+    unknown: Unknown,
 }
 
 impl StateRecord {
+    /// The names of the fields.
+    const KNOWN: &[&str] = &[
+        "attempts",
+        "unsettled",
+        "claim",
+        "last_owner",
+        "reason",
+        "not_before",
+        "delay_ms",
+        "progress",
+    ];
+
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
-        record::read_open(bytes)
+        record::check_short(bytes)?;
+        Ok(Self {
+            unknown: Unknown::read(bytes, Self::KNOWN)?,
+            ..record::read_open(bytes)?
+        })
     }
 
     pub(crate) fn write(&self) -> Bytes {
-        record::write(self)
+        self.unknown.beside(record::write(self))
     }
 
     /// The record once the job is claimed again.
@@ -105,7 +121,7 @@ impl StateRecord {
             not_before: None,
             delay_ms: None,
             progress: None,
-            extra: self.extra.clone(),
+            unknown: self.unknown.clone(),
         }
     }
 
@@ -247,6 +263,32 @@ mod tests {
                 .contains(r#""later":{"x":1}"#)
         );
         assert_eq!(StateRecord::read(&after.write()).unwrap(), after);
+    }
+
+    #[test]
+    fn all_fields_are_known() {
+        let progress = Progress {
+            fraction: 0.5,
+            message: None,
+        };
+        let full = StateRecord::default()
+            .claimed(Uuid::nil(), "w")
+            .because(Some("no disk".to_owned()))
+            .resting(Duration::from_secs(1), DateTime::UNIX_EPOCH)
+            .progressed(progress);
+        let written: std::collections::BTreeMap<String, Value> =
+            serde_json::from_slice(&full.write()).unwrap();
+        let mut known = StateRecord::KNOWN.to_vec();
+        known.sort_unstable();
+        assert!(written.keys().eq(known));
+        assert_eq!(StateRecord::read(&full.write()).unwrap(), full);
+    }
+
+    #[test]
+    fn record_that_is_far_longer_than_any_of_ours_is_unreadable() {
+        let long = format!(r#"{{"attempts":1,"later":"{}"}}"#, "x".repeat(64 << 10));
+        let why = StateRecord::read(long.as_bytes()).unwrap_err();
+        assert!(why.to_string().ends_with("65536 at most are read"), "{why}");
     }
 
     #[test]
