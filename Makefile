@@ -105,10 +105,12 @@ verify: fmt-check lint features dependencies deny surface file-size doc ## Check
 fix: tools-build ## Format, and apply what clippy can fix by itself
 	$(CARGO) clippy --locked --all-features --all-targets --fix --allow-dirty --allow-staged
 	$(CARGO) fmt
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 .PHONY: fmt-check
 fmt-check: ## Check the formatting
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
 .PHONY: lint
 lint: tools-build ## Run clippy with default, with no and with all features
