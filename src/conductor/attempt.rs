@@ -22,8 +22,10 @@ pub(super) enum Verdict {
     Tried(Revision),
     /// Somebody else claimed it first, or it is gone.
     Taken,
-    /// It could not be claimed: it is to be left alone for a while.
+    /// It could not be claimed now: it is to be left alone for a moment.
     Refused,
+    /// It can not be claimed as it is: it is to be left alone for longer each time.
+    Unfit,
     /// The board is paused.
     Paused,
     /// etcd refused the user: no other job is to be tried for a while.
@@ -57,7 +59,12 @@ impl Conducting {
                 (Verdict::Taken, Step::Missed)
             }
             ErrorKind::Paused => return Verdict::Paused,
-            ErrorKind::Invalid | ErrorKind::Closed => return Verdict::Failed(error),
+            ErrorKind::Closed => return Verdict::Failed(error),
+            // The conductor's own name was checked when it was set up: whatever can not be or can not be
+            // read is of this job, as one that is too large to be written again. The others go on.
+            ErrorKind::Invalid | ErrorKind::Corrupt => {
+                (Verdict::Unfit, Step::Refused(error.to_string()))
+            }
             ErrorKind::Denied => {
                 tracing::warn!(%error, "etcd refuses the conductor its jobs");
                 (Verdict::Denied, Step::Refused(error.to_string()))

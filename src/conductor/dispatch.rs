@@ -16,7 +16,8 @@ use super::{
     register::KIND,
 };
 use crate::{
-    Entities, Error, ErrorKind, Job, JobBoard, Result, alarm, cache::PauseReader, store::Revision,
+    Entities, Error, ErrorKind, Job, JobBoard, JobId, Result, alarm, cache::PauseReader,
+    store::Revision,
 };
 
 /// How long no job is tried after etcd refused the user. Each try is an entry in somebody's log.
@@ -28,7 +29,7 @@ struct Dispatch {
     conductors: Entities,
     pauses: PauseReader,
     picker: Picker,
-    running: JoinSet<(Uuid, Verdict, Duration)>,
+    running: JoinSet<(JobId, Verdict, Duration)>,
     /// Whether what runs is a job that is to run alone.
     alone: bool,
     /// How many jobs were claimed so far.
@@ -140,10 +141,10 @@ impl Dispatch {
     fn start(&mut self, job: Job) {
         self.alone = job.is_suspect();
         let conducting = Arc::clone(&self.conducting);
-        let uuid = job.uuid();
+        let id = job.id();
         self.running.spawn(async move {
             let (verdict, took) = conducting.attempt(job).await;
-            (uuid, verdict, took)
+            (id, verdict, took)
         });
     }
 
@@ -183,7 +184,7 @@ impl Dispatch {
         }
     }
 
-    fn ended(&mut self, ended: Result<(Uuid, Verdict, Duration), JoinError>) -> Result<()> {
+    fn ended(&mut self, ended: Result<(JobId, Verdict, Duration), JoinError>) -> Result<()> {
         // A handler's panic is caught; nothing else here panics or is aborted.
         let (job, verdict, took) = ended
             .map_err(|error| Error::new(ErrorKind::Unknown, "run a job", error.to_string()))?;
@@ -200,6 +201,7 @@ impl Dispatch {
                 self.picker.taken(job, now);
             }
             Verdict::Refused => self.picker.refused(job, now),
+            Verdict::Unfit => self.picker.unfit(job, now),
             Verdict::Paused => {
                 self.conducting
                     .tell(ConductorEvent::of_conductor(Step::Paused));

@@ -27,7 +27,7 @@ pub enum Step {
     Started,
     /// The job could not be claimed because another owner came first.
     Missed,
-    /// The job could not be claimed, and this is why.
+    /// The job could not be claimed, and this is why. It is tried again later; the others go on.
     Refused(String),
     /// The job is done.
     Consumed,

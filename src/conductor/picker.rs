@@ -17,13 +17,17 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::rank::rank;
-use crate::{Job, store::Revision};
+use crate::{Job, JobId, store::Revision};
 
 /// How long a job is left alone that somebody else claimed: longer than the view takes to show it.
 const TAKEN: Duration = Duration::from_millis(50);
 
-/// How long a job is left alone that could not be claimed.
+/// How long a job is left alone that could not be claimed, at first.
 const REFUSED: Duration = Duration::from_secs(1);
+
+/// How long a job is left alone at most that can not be claimed as it is. Where there are many of them, all
+/// tries together must leave time for the jobs behind them.
+const UNFIT: Duration = Duration::from_mins(1);
 
 /// How many jobs one is picked from for each live conductor: of four, one is its own 98 of 100 times
 /// (1 - 1/e^4). With two, 7 % of the claims of 32 conductors were wasted, with four 2 %.
@@ -56,23 +60,25 @@ pub(super) enum Pick {
     Nothing(Option<Instant>),
 }
 
-/// Picks jobs for one conductor.
+/// Picks jobs for one conductor. It knows them by their numbers: records of one uuid can lie under several.
 #[derive(Debug)]
 pub(super) struct Picker {
     me: Uuid,
     /// The jobs that this conductor claims or runs.
-    busy: BTreeSet<Uuid>,
+    busy: BTreeSet<JobId>,
     /// The revision of the view that was looked at last.
     view: Revision,
     /// The jobs that it claimed and settled, and the revisions of their claims, which the view has not
     /// come up to.
-    unseen: BTreeMap<Uuid, Revision>,
+    unseen: BTreeMap<JobId, Revision>,
     /// The jobs that are left alone until then.
-    resting: BTreeMap<Uuid, Instant>,
+    resting: BTreeMap<JobId, Instant>,
+    /// The jobs that could not be claimed as they are: until when each was left alone, and how long.
+    unfit: BTreeMap<JobId, (Instant, Duration)>,
     /// Since when each job that could be picked is known to be free.
-    seen: BTreeMap<Uuid, Instant>,
+    seen: BTreeMap<JobId, Instant>,
     /// The job for which nothing else is claimed until what runs has ended.
-    room_for: Option<Uuid>,
+    room_for: Option<JobId>,
     /// How long a claim takes, about.
     claiming: Duration,
 }
@@ -85,6 +91,7 @@ impl Picker {
             view: Revision::ZERO,
             unseen: BTreeMap::new(),
             resting: BTreeMap::new(),
+            unfit: BTreeMap::new(),
             seen: BTreeMap::new(),
             room_for: None,
             claiming: Duration::ZERO,
@@ -102,12 +109,14 @@ impl Picker {
         now: Instant,
     ) -> Pick {
         self.resting.retain(|_, until| *until > now);
+        // Long after its rest a job begins anew, if it still is there.
+        self.unfit.retain(|_, (until, _)| *until + UNFIT > now);
         // Revisions that go back are those of another history.
         let same = view >= std::mem::replace(&mut self.view, view);
         self.unseen.retain(|_, claimed| same && *claimed > view);
         let (mut window, suspects) = self.look(wanted, others.len());
         let known = std::mem::take(&mut self.seen);
-        let since = |job: &Job| (job.uuid(), known.get(&job.uuid()).copied().unwrap_or(now));
+        let since = |job: &Job| (job.id(), known.get(&job.id()).copied().unwrap_or(now));
         self.seen = window.iter().chain(&suspects).map(since).collect();
 
         let lonely = self.places(&suspects, others);
@@ -134,34 +143,40 @@ impl Picker {
     /// Takes what this conductor claims or runs from the front of `jobs`.
     pub(super) fn pass_over_busy(&self, jobs: &mut (impl Iterator<Item = Job> + Clone)) {
         let mut rest = jobs.clone();
-        while rest
-            .next()
-            .is_some_and(|job| self.busy.contains(&job.uuid()))
-        {
+        while rest.next().is_some_and(|job| self.busy.contains(&job.id())) {
             jobs.clone_from(&rest);
         }
     }
 
     /// The job was claimed, at this revision, and tried: it is off the board, or the board says when it
     /// is to be tried again.
-    pub(super) fn tried(&mut self, job: Uuid, claimed: Revision) {
+    pub(super) fn tried(&mut self, job: JobId, claimed: Revision) {
         self.busy.remove(&job);
+        self.unfit.remove(&job);
         self.unseen.insert(job, claimed);
     }
 
     /// The job was not claimed, for a reason that has nothing to do with it.
-    pub(super) fn untried(&mut self, job: Uuid) {
+    pub(super) fn untried(&mut self, job: JobId) {
         self.busy.remove(&job);
     }
 
     /// Somebody else came first.
-    pub(super) fn taken(&mut self, job: Uuid, now: Instant) {
+    pub(super) fn taken(&mut self, job: JobId, now: Instant) {
         self.rest(job, now + TAKEN);
     }
 
-    /// The job could not be claimed.
-    pub(super) fn refused(&mut self, job: Uuid, now: Instant) {
+    /// The job could not be claimed now.
+    pub(super) fn refused(&mut self, job: JobId, now: Instant) {
         self.rest(job, now + REFUSED);
+    }
+
+    /// The job can not be claimed as it is: until somebody mends it, each try is in vain.
+    pub(super) fn unfit(&mut self, job: JobId, now: Instant) {
+        let before = self.unfit.get(&job);
+        let rest = before.map_or(REFUSED, |(_, rest)| (*rest * 2).min(UNFIT));
+        self.unfit.insert(job, (now + rest, rest));
+        self.rest(job, now + rest);
     }
 
     /// A claim was answered, after this time.
@@ -169,7 +184,7 @@ impl Picker {
         self.claiming = (self.claiming * 7 + took) / 8;
     }
 
-    fn rest(&mut self, job: Uuid, until: Instant) {
+    fn rest(&mut self, job: JobId, until: Instant) {
         self.busy.remove(&job);
         self.resting.insert(job, until);
     }
@@ -179,10 +194,10 @@ impl Picker {
         let most = (WINDOW * conductors).clamp(WINDOW, LARGEST_WINDOW);
         let (mut window, mut suspects) = (Vec::<Job>::new(), Vec::new());
         let free = |job: &Job| {
-            let uuid = job.uuid();
-            !self.busy.contains(&uuid)
-                && !self.unseen.contains_key(&uuid)
-                && !self.resting.contains_key(&uuid)
+            let id = job.id();
+            !self.busy.contains(&id)
+                && !self.unseen.contains_key(&id)
+                && !self.resting.contains_key(&id)
         };
         for job in wanted.filter(free) {
             let first = window.first().unwrap_or(&job);
@@ -205,9 +220,9 @@ impl Picker {
         let place = |job: &Job| {
             let rank = rank(job.uuid(), self.me, others);
             Some(Place {
-                job: job.uuid(),
+                job: job.id(),
                 rank: u32::try_from(rank).unwrap_or(u32::MAX),
-                seen: *self.seen.get(&job.uuid())?,
+                seen: *self.seen.get(&job.id())?,
             })
         };
         jobs.iter().filter_map(place)
@@ -235,7 +250,7 @@ impl Picker {
 /// Where this conductor stands in the order for a job.
 #[derive(Debug)]
 struct Place {
-    job: Uuid,
+    job: JobId,
     /// How many come before.
     rank: u32,
     /// Since when it sees the job.

@@ -85,7 +85,7 @@ impl<const N: usize> Crowd<N> {
     async fn ran(&mut self, job: &Job) {
         self.consume(job).await;
         let view = self.board.revision();
-        self.me().tried(job.uuid(), view);
+        self.me().tried(job.id(), view);
     }
 
     /// How many conductors come before the first one for a job.
@@ -156,7 +156,7 @@ async fn front_of_what_runs_is_passed_over_and_no_job_behind_it() {
     let mut crowd = crowd::<1>().await;
     let jobs = crowd.post(5).await;
     for job in [&jobs[0], &jobs[1], &jobs[3]] {
-        crowd.me().busy.insert(job.uuid());
+        crowd.me().busy.insert(job.id());
     }
     let mut left = crowd.board.jobs();
     for _ in 0..2 {
@@ -243,18 +243,69 @@ async fn steps_are_as_long_as_claims_take_within_bounds() {
 
 #[tokio::test(start_paused = true)]
 async fn job_that_somebody_took_or_that_was_refused_rests() {
-    type Told = fn(&mut Picker, Uuid, Instant);
+    type Told = fn(&mut Picker, JobId, Instant);
     let mut crowd = crowd::<1>().await;
     let job = crowd.post(1).await.remove(0);
     let rests: [(Told, Duration); 2] = [(Picker::taken, TAKEN), (Picker::refused, REFUSED)];
     for (told, rest) in rests {
         crowd.pick().job().unwrap();
         let until = Instant::now() + rest;
-        told(crowd.me(), job.uuid(), Instant::now());
+        told(crowd.me(), job.id(), Instant::now());
         assert_eq!(crowd.pick().nothing(), Some(until));
         advance(rest).await;
         assert_eq!(crowd.pick().job().unwrap().uuid(), job.uuid());
-        crowd.me().untried(job.uuid());
+        crowd.me().untried(job.id());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_that_can_not_be_claimed_as_it_is_rests_longer_each_time() {
+    let mut crowd = crowd::<1>().await;
+    let job = crowd.post(1).await.remove(0);
+    let rests = |crowd: &mut Crowd<1>| {
+        crowd.pick().job().unwrap();
+        crowd.me().unfit(job.id(), Instant::now());
+        crowd.pick().nothing().unwrap() - Instant::now()
+    };
+    for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let rest = rests(&mut crowd);
+        assert_eq!(rest, SECOND * seconds);
+        advance(rest).await;
+    }
+    // Somebody mended it.
+    crowd.pick().job().unwrap();
+    let view = crowd.board.revision();
+    crowd.me().tried(job.id(), view);
+    assert_eq!(rests(&mut crowd), SECOND);
+    // It was left alone for long.
+    advance(SECOND + MINUTE).await;
+    assert_eq!(rests(&mut crowd), SECOND);
+    assert_eq!(crowd.me().unfit.len(), 1);
+    advance(SECOND + MINUTE).await;
+    crowd.consume(&job).await;
+    crowd.pick().nothing();
+    assert!(crowd.me().unfit.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_is_picked_while_one_of_the_same_uuid_runs_or_rests() {
+    let mut crowd = crowd::<1>().await;
+    let job = crowd.post(1).await.remove(0);
+    let key = |number| Key::new(format!("/taskflow/jobs/images/job{number}.data")).unwrap();
+    let posting = crowd.store.get(key(job.id().get())).await.unwrap().unwrap();
+    crowd.store.put(key(900), posting.value).await.unwrap();
+    crowd.board.fresh_jobs().await.unwrap();
+    let picked = crowd.pick_all();
+    assert_eq!(uuids(&picked), [job.uuid(); 2]);
+    let tellings: [fn(&mut Picker, JobId); 3] = [
+        |picker, job| picker.taken(job, Instant::now()),
+        |picker, job| picker.refused(job, Instant::now()),
+        |picker, job| picker.tried(job, Revision::new(1_000)),
+    ];
+    for told in tellings {
+        told(crowd.me(), job.id());
+        crowd.me().untried(picked[1].id());
+        assert_eq!(crowd.pick().job().unwrap().id(), picked[1].id());
     }
 }
 
@@ -265,7 +316,7 @@ async fn job_that_was_tried_is_left_alone_until_its_claim_is_to_be_seen() {
     crowd.pick().job().unwrap();
     // It was given back at once: the view shows it as free, as it was before.
     let claimed = crowd.board.revision().next();
-    crowd.me().tried(job.uuid(), claimed);
+    crowd.me().tried(job.id(), claimed);
     assert_eq!(crowd.pick().nothing(), None);
     crowd.post(1).await;
     assert_eq!(crowd.pick().job().unwrap().uuid(), job.uuid());
@@ -277,7 +328,7 @@ async fn revisions_that_go_back_keep_no_job_from_being_picked() {
     let job = crowd.post(1).await.remove(0);
     crowd.pick().job().unwrap();
     let claimed = crowd.board.revision().next();
-    crowd.me().tried(job.uuid(), claimed);
+    crowd.me().tried(job.id(), claimed);
     assert_eq!(crowd.pick().nothing(), None);
     let jobs = crowd.board.jobs();
     let restored = Revision::ZERO;
@@ -291,7 +342,7 @@ async fn job_that_came_back_is_taken_in_its_place() {
     let mut crowd = crowd::<1>().await;
     let jobs = crowd.post(4).await;
     let first = crowd.pick().job().unwrap();
-    crowd.me().untried(first.uuid());
+    crowd.me().untried(first.id());
     advance(AGEING).await;
     assert_eq!(uuids(&crowd.pick_all()), uuids(&jobs));
 }
@@ -394,7 +445,7 @@ async fn room_is_made_for_a_suspect_once() {
     claim.abandon().await.unwrap();
     crowd.board.fresh_jobs().await.unwrap();
     let view = crowd.board.revision();
-    crowd.me().tried(suspect.uuid(), view);
+    crowd.me().tried(suspect.id(), view);
     let expected = [running[0].uuid(), suspect.uuid()];
     assert_eq!(uuids(&crowd.pick_all()), expected);
 }
@@ -421,7 +472,7 @@ async fn crowd_makes_room_for_a_suspect_one_after_the_other() {
     let rank_of = |me: Uuid, ids: &[Uuid]| rank(suspect.uuid(), me, ids);
     let begun = Instant::now();
     for me in 0..3 {
-        crowd.pickers[me].busy.insert(Uuid::from_u128(77));
+        crowd.pickers[me].busy.insert(JobId::new(77).unwrap());
         let rank = rank_of(crowd.ids[me], &crowd.ids);
         let from = begun + ALONE_WITHIN + ROOM_STEP * u32::try_from(rank).unwrap();
         assert_eq!(crowd.pick_as(me).nothing(), Some(from));
