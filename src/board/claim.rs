@@ -180,7 +180,8 @@ impl Claim {
     }
 
     /// Moves the job into the trash: it is broken, and nobody is to try it again. `reason` is at
-    /// most 4 KiB long.
+    /// most 4 KiB long. It is left out where the posting is another client's and so large that etcd
+    /// takes no record of both.
     ///
     /// # Errors
     /// Those of [`consume`](Self::consume), and [`Invalid`](crate::ErrorKind::Invalid) for an

@@ -35,7 +35,8 @@ impl JobBoard {
     /// be tried later; [`NotFound`](ErrorKind::NotFound)
     /// if it is gone, or has gone into the trash instead; [`Paused`](ErrorKind::Paused),
     /// [`Lost`](ErrorKind::Lost) if it was released by force or the session ended before its answer came,
-    /// [`Invalid`](ErrorKind::Invalid) for an empty or over-long name,
+    /// [`Invalid`](ErrorKind::Invalid) for an empty or over-long name, or a job of which another client
+    /// wrote so much that etcd takes no more with it,
     /// [`Corrupt`](ErrorKind::Corrupt) if its state can not be read, and those of
     /// [`post`](Self::post).
     pub async fn claim(&self, job: &Job, who: &str) -> Result<Claim> {

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Job, JobBoard, failure};
+use super::{Job, JobBoard, failure, places};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
@@ -42,8 +42,8 @@ impl JobBoard {
         }
     }
 
-    /// Moves a job into the first free place of its number in the trash, if nobody holds it and its
-    /// state is as it was `seen`.
+    /// Moves a job into a free place of its number in the trash, if nobody holds it and its
+    /// state is as it was `seen`. The reason is left out where the record would be too large with it.
     pub(super) async fn discard(
         &self,
         job: &Job,
@@ -54,7 +54,7 @@ impl JobBoard {
     ) -> Result<Result<Revision, NotOffered>> {
         let doing = || format!("trash job {}", job.id());
         let connection = self.connection_to_write(&doing())?;
-        let note = TrashNote {
+        let mut note = TrashNote {
             on: self.0.clock.now(),
             by,
             reason: Some(reason),
@@ -67,11 +67,14 @@ impl JobBoard {
         loop {
             let verb = TrashUnclaimed::new(&self.0.keys, which, seen.mod_revision, copy, &note)
                 .map_err(|why| Error::new(ErrorKind::Corrupt, doing(), why.to_string()))?;
-            let outcome = connection.pool().write(verb, deadline).await;
-            match outcome.map_err(|error| failure::of_write(doing(), error))? {
-                Ok(at) => return Ok(Ok(at)),
-                Err(TrashUnclaimedRefusal::NotOffered(why)) => return Ok(Err(why)),
-                Err(TrashUnclaimedRefusal::PlaceTaken) => copy += 1,
+            match connection.pool().write(verb, deadline).await {
+                Ok(Ok(at)) => return Ok(Ok(at)),
+                Ok(Err(TrashUnclaimedRefusal::NotOffered(why))) => return Ok(Err(why)),
+                Ok(Err(TrashUnclaimedRefusal::PlaceTaken)) => {
+                    copy = places::after(copy, &self.0.random);
+                }
+                Err(error) if error.is_too_large() && note.reason.is_some() => note.reason = None,
+                Err(error) => return Err(failure::of_write(doing(), error)),
             }
         }
     }

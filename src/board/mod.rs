@@ -19,6 +19,7 @@ mod look;
 mod notifier;
 mod numbers;
 mod pause;
+mod places;
 mod post;
 mod posting;
 mod progress;

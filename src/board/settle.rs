@@ -6,7 +6,7 @@ use serde_json::{Value, value::to_raw_value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, failure, results::Results};
+use super::{Job, failure, places, results::Results};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
@@ -141,7 +141,8 @@ pub(super) struct ToTrash<'a> {
     pub(super) attempts: u32,
 }
 
-/// Trashes a job, in the first free place of its number.
+/// Trashes a job, in a free place of its number. The reason is left out where the record would be too
+/// large with it.
 pub(super) async fn trash(
     session: &Arc<Session>,
     hold: Hold,
@@ -158,7 +159,7 @@ pub(super) async fn trash(
     check_reason(&doing(), reason)?;
     let board = &job.board().0;
     let operation = hold.claim.unwrap_or_else(|| board.random.uuid());
-    let note = TrashNote {
+    let mut note = TrashNote {
         on: board.clock.now(),
         by,
         reason,
@@ -169,13 +170,14 @@ pub(super) async fn trash(
     loop {
         let verb = Trash::new(&board.keys, hold, copy, &job.entry.posting, &note)
             .map_err(|why| Error::new(ErrorKind::Corrupt, doing(), why.to_string()))?;
-        let outcome = session.settle(&hold, |_, _| verb, deadline).await;
-        match outcome.map_err(|error| failure::of_settle(doing(), &hold, error))? {
-            Ok(at) => return Ok(at),
-            Err(TrashRefusal::NotHeld(not_held)) => {
+        match session.settle(&hold, |_, _| verb, deadline).await {
+            Ok(Ok(at)) => return Ok(at),
+            Ok(Err(TrashRefusal::NotHeld(not_held))) => {
                 return Err(failure::of_not_held(doing(), not_held));
             }
-            Err(TrashRefusal::PlaceTaken) => copy += 1,
+            Ok(Err(TrashRefusal::PlaceTaken)) => copy = places::after(copy, &board.random),
+            Err(error) if error.is_too_large() && note.reason.is_some() => note.reason = None,
+            Err(error) => return Err(failure::of_settle(doing(), &hold, error)),
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys::{JobId, JobPart, Keyspace},
+    limits::within_reason,
     record::{self, Layout, Unreadable},
     time::Timestamp,
     verb::{Evidence, Malformed, Moved, Settled, Verb},
@@ -45,13 +46,13 @@ impl CancelRequest {
         })
     }
 
-    /// The request as a reason for which a job is trashed.
+    /// The request as a reason for which a job is trashed; as much of it as a reason may have.
     pub(crate) fn as_reason(&self) -> String {
-        match (&self.reason, &self.by) {
+        within_reason(match (&self.reason, &self.by) {
             (Some(reason), _) => reason.clone(),
             (None, Some(by)) => format!("cancelled by {by}"),
             (None, None) => "cancelled".to_owned(),
-        }
+        })
     }
 
     fn write(&self) -> Bytes {

@@ -44,7 +44,7 @@ impl Trash {
     pub(crate) fn new(
         keys: &Keyspace,
         hold: Hold,
-        copy: u32,
+        copy: u64,
         posting: &Posting,
         note: &TrashNote<'_>,
     ) -> Result<Self, Unreadable> {

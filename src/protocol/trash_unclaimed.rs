@@ -44,7 +44,7 @@ impl TrashUnclaimed {
         keys: &Keyspace,
         (job, posted, posting): (JobId, Revision, &Posting),
         seen: Revision,
-        copy: u32,
+        copy: u64,
         note: &TrashNote<'_>,
     ) -> Result<Self, Unreadable> {
         Ok(Self {

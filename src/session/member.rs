@@ -34,6 +34,11 @@ pub(crate) enum WriteError {
 }
 
 impl WriteError {
+    /// Whether it was refused for its size alone: nothing happened, and less of it may pass.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Refused(why) if why.kind() == store::ErrorKind::RequestTooLarge)
+    }
+
     /// What is to be said where the verb can have happened when it was sent before.
     pub(super) fn in_doubt(self) -> Self {
         match self {

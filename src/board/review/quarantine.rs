@@ -2,6 +2,7 @@
 
 use super::{TrashReview, failure};
 use crate::{
+    board::places,
     cache::Unreadable,
     error::{Error, ErrorKind, Result},
     protocol::{
@@ -111,7 +112,9 @@ impl TrashReview {
                     return Err(failure::of_not_offered(doing, NotOffered::Owned(owner)));
                 }
                 Err(QuarantineRefusal::Changed) => return Err(changed(&doing)),
-                Err(QuarantineRefusal::PlaceTaken) => copy += 1,
+                Err(QuarantineRefusal::PlaceTaken) => {
+                    copy = places::after(copy, &shared.random);
+                }
             }
         }
     }

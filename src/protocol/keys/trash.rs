@@ -13,7 +13,7 @@ const IN_TRASH: &[u8] = b".trash/";
 
 impl Keyspace {
     /// Where a trashed job goes: the `copy`-th place of its number, the first being 0.
-    pub(crate) fn trash(&self, job: JobId, copy: u32) -> Key {
+    pub(crate) fn trash(&self, job: JobId, copy: u64) -> Key {
         match copy {
             0 => self.trash.child(format_args!("job{job}")),
             copy => self.trash.child(format_args!("job{job}.{copy}")),
@@ -43,7 +43,7 @@ impl Keyspace {
 
     /// Where a key goes that can not be read, by its [`name`](Self::name_of): the `copy`-th place, the
     /// first being 0. No job goes there.
-    pub(crate) fn quarantine(&self, name: &str, copy: u32) -> Key {
+    pub(crate) fn quarantine(&self, name: &str, copy: u64) -> Key {
         match copy {
             0 => self.trash.child(format_args!("{QUARANTINED}{name}")),
             copy => self.trash.child(format_args!("{QUARANTINED}{name}.{copy}")),
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn places_of_the_trash_are_read_back() {
         let keys = keyspace();
-        for copy in [0, 1, 12] {
+        for copy in [0, 1, 12, u64::MAX] {
             assert_eq!(keys.parse_trash(&keys.trash(job(42), copy)), Some(job(42)));
         }
         for odd in ["job", "job0", "jobs1", "1"] {

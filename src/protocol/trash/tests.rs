@@ -24,11 +24,11 @@ fn trash(stage: &Stage) -> Trash {
     trash_into(stage, 0)
 }
 
-fn trash_into(stage: &Stage, copy: u32) -> Trash {
+fn trash_into(stage: &Stage, copy: u64) -> Trash {
     trash_of(stage, copy, POSTING)
 }
 
-fn trash_of(stage: &Stage, copy: u32, posting: &'static [u8]) -> Trash {
+fn trash_of(stage: &Stage, copy: u64, posting: &'static [u8]) -> Trash {
     let posting = Posting::read(Bytes::from_static(posting)).unwrap();
     let note = TrashNote {
         on: Timestamp::parse("2026-01-31T12:00:00Z").unwrap().get(),
