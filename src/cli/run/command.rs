@@ -11,7 +11,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{Context, cli::Failure};
+use crate::{Context, cli::Failure, protocol::limits::MAX_NAME};
 
 /// The command that is run for each job.
 pub(super) struct Template {
@@ -80,13 +80,15 @@ impl Template {
 
     fn command(&self, context: &Context) -> Command {
         let job = context.job();
+        // What others posted can have a longer name, and Linux starts nothing with a variable of 128 KiB.
+        let name = &job.name()[..job.name().floor_char_boundary(MAX_NAME)];
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
             .env("JOBBOARD_JOB", job.id().to_string())
             .env("JOBBOARD_JOB_UUID", job.uuid().to_string())
             // The environment can not carry a zero byte.
-            .env("JOBBOARD_JOB_NAME", job.name().replace('\0', " "))
+            .env("JOBBOARD_JOB_NAME", name.replace('\0', " "))
             .env("JOBBOARD_TOKEN", context.token().to_string())
             .env_remove("JOBBOARD_PASSWORD")
             .stdin(Stdio::piped())

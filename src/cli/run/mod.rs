@@ -21,11 +21,11 @@ use self::command::{End, Template};
 use super::{
     Failure,
     connect::Place,
-    output::{self, Format, plain},
+    output::{self, Format, plain, plain_json},
 };
 use crate::{
     Conductor, ConductorEvent, Context, Handler, HandlerError, Outcome, Retry, Step, StopReason,
-    signals::Signals,
+    protocol::limits::within_reason, signals::Signals,
 };
 
 /// How long what runs is waited for after the first signal: a second one ends it.
@@ -149,7 +149,8 @@ impl Handler for Worker {
             Ok(End::Stopped) => Ok(match context.stop_reason() {
                 Some(StopReason::Requested(request)) => {
                     let why = request.reason.as_deref().unwrap_or("no reason given");
-                    Outcome::Trash(format!("cancelled, and its command was killed: {why}"))
+                    let why = format!("cancelled, and its command was killed: {why}");
+                    Outcome::Trash(within_reason(why))
                 }
                 _ => Outcome::Snooze(Duration::ZERO),
             }),
@@ -191,7 +192,7 @@ async fn report(mut events: impl Stream<Item = ConductorEvent> + Unpin, format: 
             why,
         };
         match (format, serde_json::to_string(&report)) {
-            (Format::Json, Ok(line)) => output::note(line),
+            (Format::Json, Ok(line)) => output::note(plain_json(&line)),
             _ => output::note(report),
         }
     }
