@@ -4,12 +4,12 @@
     reason = "help on a terminal, where backticks are noise"
 )]
 
-use std::{fs, io, path::PathBuf, str::FromStr};
+use std::{convert::Infallible, fs, io, path::PathBuf, str::FromStr};
 
 use serde_json::Value;
 
 use super::{Failure, connect::Place, output, output::Format};
-use crate::{JobPriority, NewJob};
+use crate::{JobPriority, NewJob, protocol::record};
 
 /// Posts a job, and prints its number and its uuid.
 #[derive(Debug, clap::Args)]
@@ -40,30 +40,31 @@ impl Post {
     }
 }
 
-/// Where the details of a job come from.
+/// Where the details of a job come from. They are read after the command line was understood: what is
+/// wrong with that is told with its words, and details can carry secrets.
 #[derive(Clone, Debug)]
 enum Details {
-    Given(Value),
+    Given(String),
     File(PathBuf),
     Input,
 }
 
 impl FromStr for Details {
-    type Err = String;
+    type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.strip_prefix('@')) {
-            ("-", _) => Ok(Self::Input),
-            (_, Some(path)) => Ok(Self::File(path.into())),
-            (json, None) => object(json.as_bytes()).map(Self::Given),
-        }
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match (text, text.strip_prefix('@')) {
+            ("-", _) => Self::Input,
+            (_, Some(path)) => Self::File(path.into()),
+            (json, None) => Self::Given(json.to_owned()),
+        })
     }
 }
 
 impl Details {
     fn read(self) -> Result<Value, Failure> {
         let (from, bytes) = match self {
-            Self::Given(details) => return Ok(details),
+            Self::Given(json) => ("read the details".to_owned(), json.into_bytes()),
             Self::File(path) => {
                 let from = format!("read the details from {}", path.display());
                 let bytes = fs::read(path).map_err(Failure::system(&from))?;
@@ -81,8 +82,9 @@ impl Details {
     }
 }
 
+/// The object that is written there. Why there is none is told without its words.
 pub(super) fn object(json: &[u8]) -> Result<Value, String> {
-    let value: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let value: Value = record::read(json).map_err(|why| why.to_string())?;
     if value.is_object() {
         Ok(value)
     } else {
@@ -99,7 +101,8 @@ mod tests {
         assert!(matches!("{}".parse(), Ok(Details::Given(_))));
         assert!(matches!("@a/b".parse(), Ok(Details::File(_))));
         assert!(matches!("-".parse(), Ok(Details::Input)));
-        assert!("[1]".parse::<Details>().is_err());
-        assert!("{".parse::<Details>().is_err());
+        let read = |text: &str| text.parse::<Details>().unwrap().read();
+        assert_eq!(read("{}").unwrap(), serde_json::json!({}));
+        assert!(read("[1]").is_err() && read("{").is_err());
     }
 }
