@@ -337,28 +337,66 @@ async fn control_characters_of_a_record_do_not_reach_the_terminal() {
     assert_eq!(shown["details"], json!({hostile: hostile}));
 }
 
+/// What a terminal would obey.
+const ODD: &str = "a\u{1b}[2J\u{9b}2J\u{7f}\r\u{202e}b";
+
+/// Proves that [`ODD`] was told, and nothing in it would be obeyed.
+fn harmless(text: &str) {
+    let obeyed = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+    assert!(text.contains("[2J") && !text.contains(obeyed), "{text:?}");
+}
+
+/// A posting of that name.
+fn named(name: &str) -> String {
+    let mut posting: Value = serde_json::from_str(OF_TASKFLOW).unwrap();
+    posting["name"] = json!(name);
+    posting.to_string()
+}
+
 #[tokio::test]
 async fn list_and_show_send_no_control_characters_to_the_terminal() {
     let setup = setup().await;
-    let store = Etcd::connect([setup.etcd.endpoint()]).await.unwrap();
-    let odd = "a\u{1b}[2J\u{9b}2J\u{7f}\r\u{202e}b";
-    let posting = json!({
-        "uuid": "f47ac10b-58cc-4372-a567-0e02b2c3d479", "name": odd, "priority": "NORMAL",
-        "details": {odd: [odd]},
-    });
-    for (part, record) in [("data", posting), ("lock", json!({"owner": odd}))] {
-        let key = Key::new(format!("/taskflow/jobs/jobboard/job7.{part}")).unwrap();
-        store.put(key, record.to_string().into()).await.unwrap();
-    }
-    let harmless = |text: &str| {
-        let obeyed = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
-        assert!(text.contains("[2J") && !text.contains(obeyed), "{text:?}");
-    };
+    let mut posting: Value = serde_json::from_str(&named(ODD)).unwrap();
+    posting["details"] = json!({ODD: [ODD]});
+    let (posting, owner) = (posting.to_string(), json!({"owner": ODD}).to_string());
+    put(&setup, &[("job7.data", &posting), ("job7.lock", &owner)]).await;
     for output in ["table", "json"] {
         harmless(&setup.output(&["--output", output, "list"]));
         harmless(&setup.output(&["--output", output, "show", "7"]));
     }
-    assert_eq!(setup.list()[0]["name"], odd);
+    assert_eq!(setup.list()[0]["name"], ODD);
+}
+
+#[tokio::test]
+async fn run_sends_no_control_characters_to_the_terminal() {
+    let setup = setup().await;
+    for format in ["table", "json"] {
+        put(&setup, &[("job7.data", &named(ODD))]).await;
+        let mut run = setup.command(&["--output", format, "run", "--max", "1", "--", "true"]);
+        let told = stderr(&run.output().unwrap());
+        harmless(&told);
+        if format == "json" {
+            let told: Value = serde_json::from_str(&told).unwrap();
+            assert_eq!(told["name"], ODD);
+        }
+    }
+}
+
+#[tokio::test]
+async fn run_does_a_job_however_long_its_name_is() {
+    let setup = setup().await;
+    put(&setup, &[("job7.data", &named(&"ä".repeat(100_000)))]).await;
+    let told = setup.output(&[
+        "run",
+        "--max",
+        "1",
+        "--",
+        "sh",
+        "-c",
+        "echo $JOBBOARD_JOB_NAME",
+    ]);
+    assert_eq!(told.trim_end(), "ä".repeat(127));
+    assert_eq!(setup.list(), Vec::<Value>::new());
 }
 
 #[tokio::test]
@@ -376,7 +414,6 @@ async fn list_and_show_write_nothing() {
 fn wrong_command_line_exits_with_2() {
     for wrong in [
         &["post", "one", "--priority", "urgent"][..],
-        &["post", "one", "--details", "[1]"],
         &["--board", "a/b", "list"],
         &["--namespace", "none", "list"],
         &["show", "0"],
@@ -402,6 +439,10 @@ async fn what_can_not_be_done_exits_with_1_and_one_line() {
             &["post", "one", "--details", "@/none"],
             "read the details from /none",
         ),
+        (
+            &["post", "one", "--details", "[1]"],
+            "read the details: this is JSON, but no object",
+        ),
         (&["run", "--", "/none"], "run /none"),
         (&["--user", "u", "list"], "JOBBOARD_PASSWORD"),
         (&["demo", "--etcd", "/none"], "/none"),
@@ -413,6 +454,15 @@ async fn what_can_not_be_done_exits_with_1_and_one_line() {
         assert_eq!(told.lines().count(), 1, "{told}");
     }
     assert_eq!(board.list()[0]["state"], "UNCLAIMED");
+}
+
+#[test]
+fn details_that_are_refused_are_not_repeated() {
+    let details = r#"{"password": hunter2}"#;
+    let output = jobboard(&["post", "one", "--details", details]).output();
+    let told = stderr(&output.unwrap());
+    let why = "error: read the details: it is not JSON (line 1, column 14)\n";
+    assert_eq!(told, why);
 }
 
 #[tokio::test]
@@ -572,6 +622,25 @@ async fn first_signal_waits_for_the_command_and_the_second_kills_it() {
     // The job of the killed command is back at once.
     let left = board.list();
     assert_eq!((left.len(), &left[0]["state"]), (1, &json!("UNCLAIMED")));
+}
+
+#[tokio::test]
+async fn cancelled_job_goes_into_the_trash_however_long_the_reason_is() {
+    let setup = setup().await;
+    let store = Etcd::connect([setup.etcd.endpoint()]).await.unwrap();
+    let board = JobBoard::builder("jobboard").store(store);
+    let board = board.connect().await.unwrap();
+    let job = board.post(NewJob::new("one")).await.unwrap();
+    let command = "echo started; exec sleep 1000";
+    let mut run = setup.start(&["run", "--max", "1", "--", "sh", "-c", command]);
+    await_line(&mut BufReader::new(run.stdout.take().unwrap()), "started");
+    let longest = "x".repeat(4_096);
+    board.cancel(&job, "ops", Some(&longest)).await.unwrap();
+    let ended = job.wait(Some(Duration::from_mins(1))).await.unwrap();
+    let told = format!("cancelled, and its command was killed: {longest}");
+    assert_eq!(ended, Ended::Trashed(Some(told[..4_096].to_owned())));
+    assert!(run.wait().unwrap().success());
+    board.close().await;
 }
 
 #[tokio::test]

@@ -9,11 +9,16 @@
 #[path = "support/stories.rs"]
 mod support;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use jobboard::{
-    Ended, ErrorKind, EventKinds, JobBoard, JobId, NewJob,
+    Conductor, Context, Ended, ErrorKind, EventKinds, Job, JobBoard, JobId, NewJob, Outcome, Step,
     random::Random,
     store::{Key, Store, StoreExt},
 };
@@ -32,6 +37,9 @@ stories! {
     counter_that_is_no_number_is_told_and_can_be_mended
     chance_finds_nothing_that_harms_a_good_job
     many_and_large_unreadable_records_are_counted_and_not_kept
+    records_as_large_as_etcd_takes_end_no_conductor
+    twin_that_can_not_be_claimed_hides_no_job_from_a_conductor
+    job_goes_into_the_trash_however_many_of_its_places_are_taken
 }
 
 /// More than any call on a board takes.
@@ -152,7 +160,7 @@ async fn serves(store: &Arc<dyn Store>) -> JobBoard {
                 job.wait(None).await.unwrap(),
                 Ended::Consumed(Some(json!(1)))
             );
-            while events.next().await.unwrap().job().map(jobboard::Job::uuid) != Some(job.uuid()) {}
+            while events.next().await.unwrap().job().map(Job::uuid) != Some(job.uuid()) {}
         }
         look_at_all(&board).await;
         board
@@ -522,4 +530,152 @@ async fn many_and_large_unreadable_records_are_counted_and_not_kept(store: Arc<d
         assert_eq!(board.job_count(), 0);
         board.close().await;
     }
+}
+
+/// A conductor that consumes each job.
+fn conductor(board: &JobBoard) -> Conductor {
+    Conductor::builder(board, "thumbnails")
+        .with(|_: Context, _: Value| async { Ok(Outcome::Consume) })
+        .unwrap()
+}
+
+async fn is_done(job: &Job) {
+    let ended = job.wait(Some(BOUND)).await.unwrap();
+    assert_eq!(ended, Ended::Consumed(None));
+}
+
+/// A record of that length, for a field that nobody knows.
+fn of_length(length: usize, mut record: Value) -> String {
+    record["later"] = json!("");
+    let rest = length - record.to_string().len();
+    record["later"] = json!("x".repeat(rest));
+    record.to_string()
+}
+
+/// How many bytes etcd takes in one request.
+const MOST: usize = 3 << 19;
+
+/// The state of a job that was tried as often as it may be.
+const TRIED_OUT: &str = r#"{"attempts": 3}"#;
+
+async fn records_as_large_as_etcd_takes_end_no_conductor(store: Arc<dyn Store>) {
+    let urgent = || posting("priority", &json!("VERY_HIGH"));
+    let reason = |length| json!({"reason": "x".repeat(length)});
+    let mut failed = reason(4_000);
+    failed["attempts"] = json!(3);
+    failed["last_owner"] = json!("w");
+    for (part, record) in [
+        ("900.data", urgent().to_string()),
+        ("900.state", of_length(MOST - 200, json!({}))),
+        ("901.data", of_length(MOST - 200, urgent())),
+        ("901.state", TRIED_OUT.to_owned()),
+        ("902.data", of_length(MOST - 3_000, urgent())),
+        ("902.state", failed.to_string()),
+        ("903.data", urgent().to_string()),
+        ("903.cancel", reason(60_000).to_string()),
+        ("904.data", urgent().to_string()),
+        ("904.cancel", reason(MOST - 300).to_string()),
+    ] {
+        put(&store, format!("jobs/images/job{part}"), record).await;
+    }
+    let board = board(&store).await;
+    let post = || board.post(NewJob::new("good"));
+    let good = post().await.unwrap();
+    board.fresh_jobs().await.unwrap();
+    let conductor = conductor(&board);
+    let events = conductor.events();
+    let running = tokio::spawn({
+        let conductor = conductor.clone();
+        async move { conductor.run().await }
+    });
+    // The others are more urgent: each was tried when this is.
+    is_done(&good).await;
+    is_done(&post().await.unwrap()).await;
+    conductor.stop();
+    timeout(BOUND, running).await.unwrap().unwrap().unwrap();
+    drop(conductor);
+
+    let refused = events.filter_map(async |event| match event.step {
+        Step::Refused(_) => event.job.map(|job| job.id().get()),
+        _ => None,
+    });
+    let refused: BTreeSet<_> = refused.collect().await;
+    assert_eq!(refused, [901].into());
+    let trashed = board.trash_review().list().await.unwrap().jobs;
+    let reasons: BTreeMap<_, _> = trashed
+        .iter()
+        .map(|it| (it.id().get(), it.reason().map(str::len)))
+        .collect();
+    // What does not fit goes without its reason, and not at all if that does not help.
+    let cut = [
+        (902, None),
+        (903, Some(4_096)),
+        (904, Some("cancelled".len())),
+    ];
+    assert_eq!(reasons, cut.into());
+    board.close().await;
+}
+
+async fn twin_that_can_not_be_claimed_hides_no_job_from_a_conductor(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let good = board.post(NewJob::new("good")).await.unwrap();
+    let mut twin = posting("priority", &json!("VERY_HIGH"));
+    twin["uuid"] = json!(good.uuid());
+    put(&store, "jobs/images/job900.state", TRIED_OUT).await;
+    // It does not fit into the trash.
+    let twin = of_length(MOST - 200, twin);
+    put(&store, "jobs/images/job900.data", twin).await;
+    board.fresh_jobs().await.unwrap();
+    let conductor = conductor(&board);
+    let running = tokio::spawn({
+        let conductor = conductor.clone();
+        async move { conductor.run().await }
+    });
+    is_done(&good).await;
+    conductor.stop();
+    timeout(BOUND, running).await.unwrap().unwrap().unwrap();
+    assert!(board.get(JobId::new(900).unwrap()).is_some());
+    board.close().await;
+}
+
+async fn job_goes_into_the_trash_however_many_of_its_places_are_taken(store: Arc<dyn Store>) {
+    const TAKEN: usize = 40;
+    let board = board(&store).await;
+    let [held, free] = [(); 2].map(|()| board.post(NewJob::new("n")));
+    let (held, free) = (held.await.unwrap(), free.await.unwrap());
+    put(&store, "jobs/images/job900.data", "{").await;
+    board.fresh_jobs().await.unwrap();
+    let names = [
+        format!("job{}", held.id()),
+        format!("job{}", free.id()),
+        "quarantined.job900.data".to_owned(),
+    ];
+    let places = names.map(|name| format!(".trash/images/{name}"));
+    for place in &places {
+        put(&store, place, "taken").await;
+        for copy in 1..TAKEN {
+            put(&store, format!("{place}.{copy}"), "taken").await;
+        }
+    }
+    let claim = board.claim(&held, "worker").await.unwrap();
+    claim.trash("why").await.unwrap();
+    board.trash_unclaimed(&free, "ops", "why").await.unwrap();
+    let (review, unreadable) = (board.trash_review(), board.unreadable());
+    review
+        .quarantine(&unreadable[0], "ops", None)
+        .await
+        .unwrap();
+
+    let list = review.list().await.unwrap();
+    assert_eq!((list.jobs.len(), list.quarantined.len()), (2, 1));
+    for job in [held, free] {
+        let ended = job.wait(None).await.unwrap();
+        assert_eq!(ended, Ended::Trashed(Some("why".to_owned())));
+    }
+    // Who tries one place after the other would have found the first free one.
+    for place in places {
+        let first_free = store.get(key(format!("{place}.{TAKEN}"))).await.unwrap();
+        assert_eq!(first_free, None);
+    }
+    board.close().await;
 }

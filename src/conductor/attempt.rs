@@ -60,8 +60,8 @@ impl Conducting {
             }
             ErrorKind::Paused => return Verdict::Paused,
             ErrorKind::Closed => return Verdict::Failed(error),
-            // The conductor's own name was checked when it was set up: whatever can not be or can not be
-            // read is of this job, as one that is too large to be written again. The others go on.
+            // The conductor's own name was checked when it was set up: what can not be done or read is of
+            // this job, as one that is too large for the trash. The others go on.
             ErrorKind::Invalid | ErrorKind::Corrupt => {
                 (Verdict::Unfit, Step::Refused(error.to_string()))
             }
