@@ -106,6 +106,14 @@ pub(super) struct Owner {
     of_taskflow: bool,
 }
 
+/// A job that was put into the trash and is on the board still.
+#[derive(Clone, Copy, Debug)]
+struct Trashing {
+    uuid: Uuid,
+    /// That of the owner who did so.
+    token: Option<Revision>,
+}
+
 /// How a job has ended, for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -125,7 +133,7 @@ pub(super) struct History {
     /// Whether clients of TaskFlow's are on the board.
     pub(super) beside_taskflow: bool,
     /// The jobs that such a client has put into the trash, and not yet off the board.
-    trashing: BTreeMap<u64, Uuid>,
+    trashing: BTreeMap<u64, Trashing>,
 }
 
 /// What one revision did to the keys of one job.
@@ -229,7 +237,9 @@ impl History {
             (Some(Touch::Deleted) | None, None) | (None, Some(_)) if touched.trashed.is_empty() => {
             }
             (None, Some(job)) if job.is_being_trashed(&touched.trashed) => {
-                self.trashing.insert(number, job.uuid);
+                let token = job.owner.map(|owner| owner.token);
+                let uuid = job.uuid;
+                self.trashing.insert(number, Trashing { uuid, token });
             }
             (Some(Touch::Deleted) | None, _) => {
                 return Err(broken(Promise::Kept, NOT_OFF_THE_BOARD));
@@ -313,7 +323,14 @@ impl History {
     ) -> Result<(), Violation> {
         let token = job.owner.as_ref().map(|owner| owner.token);
         let mut trashed = touched.trashed.clone();
-        trashed.extend(self.trashing.remove(&number));
+        if let Some(begun) = self.trashing.remove(&number) {
+            if begun.token != token {
+                let why =
+                    "it went off the board after the owner who put it into the trash had lost it";
+                return Err(Violation::new(Promise::Fenced, Some(number), why));
+            }
+            trashed.push(begun.uuid);
+        }
         let (end, what) = match (trashed.as_slice(), token) {
             ([], Some(token)) => (End::Consumed, What::Consumed { token }),
             ([], None) => {

@@ -129,8 +129,8 @@ impl Auditor {
     /// they take it off the board, and note nothing of what they ask for.
     ///
     /// What they do to a job that is not theirs is found: that they consume, trash or claim it while
-    /// another owns it, or consume it when nobody does. Claims of conductors are to be
-    /// [believed in](Log::believe) for that.
+    /// another owns it, or consume or trash it when nobody does; of a trash, also that it began while the
+    /// job was theirs. Claims of conductors are to be [believed in](Log::believe) for that.
     #[must_use]
     pub fn beside_taskflow(self) -> Self {
         lock(&self.seen).history.beside_taskflow = true;

@@ -37,6 +37,22 @@ async fn what_another_owns_is_not_for_taskflow_to_trash() {
 }
 
 #[tokio::test]
+async fn trashing_of_taskflow_that_ends_when_another_owns_the_job_or_nobody_does_is_found() {
+    for again in [true, false] {
+        let raw = Raw::beside_taskflow().await;
+        raw.posted().await;
+        raw.claimed().await;
+        raw.trashed_first().await;
+        raw.apply([Op::delete(key("lock"))]).await;
+        if again {
+            raw.claimed_here().await;
+        }
+        raw.apply([all_of_job()]).await;
+        assert_eq!(raw.broken(), Some(Promise::Fenced));
+    }
+}
+
+#[tokio::test]
 async fn job_that_taskflow_consumes_without_an_owner_is_found() {
     let raw = Raw::beside_taskflow().await;
     raw.posted().await;
