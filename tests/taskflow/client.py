@@ -6,8 +6,8 @@ Takes orders on stdin, a line of JSON each, and answers each with one: {"ok": ..
 the name of TaskFlow's exception and what it says. BOOKS is a folder for TaskFlow's logbooks. Ends with its
 input.
 
-`hold` makes a call of the client of etcd stand still just before it is made: that says {"held": ...}, and
-goes on with the next line.
+`hold` makes a call of the client of etcd stand still just before it is made, and `work` stands still at its
+gate: that says {"held": ...}, and goes on with the next line.
 """
 
 import json
@@ -16,6 +16,7 @@ import os
 import sys
 import traceback
 
+import etcd3gw
 from taskflow import exceptions
 from taskflow.conductors import backends as conductors
 from taskflow.engines import helpers
@@ -23,15 +24,34 @@ from taskflow.jobs import backends as boards
 from taskflow.persistence import backends as books
 from taskflow.persistence import models
 
-import flows
 from crowd import Crowd
+from flows import greet
 
 # What TaskFlow's boards and its client of etcd raise.
-REFUSALS = (exceptions.TaskFlowException, ValueError, TypeError)
+REFUSALS = (
+    exceptions.TaskFlowException,
+    etcd3gw.exceptions.Etcd3Exception,
+    KeyError,
+    ValueError,
+    TypeError,
+)
+
+# More than any answer takes. One that never comes fails the order, and not only the test.
+TIMEOUT = 30
 
 
 def say(answer):
     print(json.dumps(answer), flush=True)
+
+
+def nested(depth):
+    """Details of so many objects, one in the other."""
+    return {"a": nested(depth - 1)} if depth > 1 else {}
+
+
+def stand_still(where):
+    say({"held": where})
+    sys.stdin.readline()
 
 
 def isoformat(time):
@@ -55,10 +75,21 @@ def told(job):
 class Client:
     def __init__(self, port, board, folder=None):
         self.books = books.fetch({"connection": "dir", "path": folder}) if folder else None
-        conf = {"board": "etcd", "host": "127.0.0.1", "port": port, "path": board}
+        conf = {
+            "board": "etcd",
+            "host": "127.0.0.1",
+            "port": port,
+            "path": board,
+            "timeout": TIMEOUT,
+        }
         self.board = boards.fetch(board, conf, persistence=self.books)
         self.board.connect()
         self.known = {}
+
+    def reconnect(self):
+        """Begins anew, as far as TaskFlow's boards know: with a watch, and with nothing listed."""
+        self.board.close()
+        self.board.connect()
 
     def job(self, uuid):
         """A job as this client came to know it, whether or not it is still there."""
@@ -72,10 +103,18 @@ class Client:
             book = self.load_book(book)
         return told(self.board.post(name, book=book, details=details, priority=priority))
 
-    def list(self, only_unclaimed=False):
-        jobs = list(self.board.iterjobs(only_unclaimed=only_unclaimed, ensure_fresh=True))
+    def post_as_told(self, job):
+        """Posts what a text of Python says, which need not be JSON; gives its number."""
+        known = {"LogBook": models.LogBook, "nested": nested}
+        return self.board.post(**eval(f"dict({job})", known)).sequence
+
+    def list(self, only_unclaimed=False, fresh=True):
+        jobs = list(self.board.iterjobs(only_unclaimed=only_unclaimed, ensure_fresh=fresh))
         self.known.update((job.uuid, job) for job in jobs)
         return [told(job) for job in jobs]
+
+    def count(self):
+        return sum(1 for _ in self.board.iterjobs(ensure_fresh=True))
 
     def wait(self, timeout):
         return [told(job) for job in self.board.wait(timeout=timeout)]
@@ -116,22 +155,22 @@ class Client:
         method, *later = methods
         held = getattr(client, method)
 
-        def stand_still(*arguments, **options):
+        def hold(*arguments, **options):
             delattr(client, method)
-            say({"held": method})
-            sys.stdin.readline()
+            stand_still(method)
             if later:
                 self.hold(later)
             return held(*arguments, **options)
 
-        setattr(client, method, stand_still)
+        setattr(client, method, hold)
 
-    def save_book(self, name, uuid, flow):
-        """Keeps a logbook with the flow of `flows`, as TaskFlow's conductors want it."""
+    def save_book(self, name, uuid, flows):
+        """Keeps a logbook with these flows, each that of `greet`, as TaskFlow's conductors want it."""
         book = models.LogBook(name, uuid=uuid)
-        detail = models.FlowDetail("flow", uuid=flow)
-        book.add(detail)
-        helpers.save_factory_details(detail, flows.greet, [], {}, backend=None)
+        for flow in flows:
+            detail = models.FlowDetail("flow", uuid=flow)
+            book.add(detail)
+            helpers.save_factory_details(detail, greet, [], {}, backend=None)
         self.books.get_connection().save_logbook(book)
 
     def load_book(self, uuid):
@@ -149,15 +188,16 @@ class Client:
         """Has TaskFlow's own conductor do a job."""
         conductor = conductors.fetch("blocking", who, self.board, persistence=self.books)
         # With a limit of one it would stop after the next one.
-        conductor.notifier.register("job_consumed", lambda *_, **__: conductor.stop())
+        for ended in ["job_consumed", "job_trashed"]:
+            conductor.notifier.register(ended, lambda *_, **__: conductor.stop())
         conductor.run()
 
-    def post_many(self, prefix, count):
-        jobs = [self.board.post(f"{prefix}-{number}") for number in range(count)]
+    def post_many(self, prefix, numbers):
+        jobs = [self.board.post(f"{prefix}-{number}") for number in range(*numbers)]
         return [job.uuid for job in jobs]
 
     def work(self, who, until):
-        return Crowd(self.board, who).work(until)
+        return Crowd(self.board, who, stand_still).work(until)
 
 
 def main():

@@ -14,7 +14,9 @@
 mod books;
 mod crowd;
 mod foreign;
+mod malformed;
 mod ours;
+mod outage;
 mod python;
 mod races;
 mod scene;

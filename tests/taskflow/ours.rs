@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     python::Shown,
-    scene::{by, key, on_each, trash},
+    scene::{by, key, of, on_each, trash},
     theirs::{PRIORITIES, TEXTS, details, written},
 };
 
@@ -143,12 +143,37 @@ async fn claim_of_ours_has_a_time_that_they_can_read_and_put_off() {
     on_each(async |scene| {
         let job = scene.board.post(NewJob::new("a")).await.unwrap();
         let claim = scene.board.claim(&job, "rust").await.unwrap();
-        let of = json!({"uuid": job.uuid()});
-        let expires_in: i64 = scene.theirs.ask("expires_in", of.clone()).await;
+        let expires_in: i64 = scene.theirs.ask("expires_in", of(&job)).await;
         assert!((1..=10).contains(&expires_in), "{expires_in}");
-        let extended: bool = scene.theirs.ask("extend_expiry", of).await;
+        // It is not theirs, and they put it off.
+        let extended: bool = scene.theirs.ask("extend_expiry", of(&job)).await;
         assert!(extended && claim.is_held());
         claim.consume().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn jobs_of_one_priority_go_by_number_there_and_by_when_they_were_posted_here() {
+    on_each(async |scene| {
+        let mut posted = Vec::new();
+        // Numbers are taken in blocks here, and that of the last of these is not used up.
+        for _ in 0..10 {
+            let job = scene.board.post(NewJob::new("a")).await.unwrap();
+            posted.push(job.id().get());
+        }
+        let (_, theirs) = scene.posted_by_them(json!({"name": "b"})).await;
+        let late = scene.board.post(NewJob::new("c")).await.unwrap();
+        assert!(late.id().get() < theirs.sequence);
+        posted.extend([theirs.sequence, late.id().get()]);
+
+        let here = scene.board.fresh_jobs().await.unwrap();
+        let here = here.map(|job| job.id().get());
+        assert_eq!(here.collect::<Vec<_>>(), posted);
+        let listed = scene.listed_by_them().await;
+        let there: Vec<_> = listed.iter().map(|shown| shown.sequence).collect();
+        posted.sort_unstable();
+        assert_eq!(there, posted);
     })
     .await;
 }
@@ -208,7 +233,7 @@ async fn numbers_are_given_once_whoever_posts() {
                 }
             }
         };
-        let order = json!({"prefix": "python", "count": 100});
+        let order = json!({"prefix": "python", "numbers": [0, 100]});
         let ((), theirs): ((), Vec<Uuid>) = tokio::join!(ours, theirs.ask("post_many", order));
         assert_eq!(theirs.len(), 100);
         let jobs = scene.board.fresh_jobs().await.unwrap();

@@ -101,8 +101,13 @@ impl TaskFlow {
     /// still before each of them.
     pub(crate) async fn hold_before_each(&mut self, methods: &[&str], order: &str, with: Value) {
         let () = self.ask("hold", json!({ "methods": methods })).await;
+        self.order_until(methods[0], order, with).await;
+    }
+
+    /// Gives an order, and waits until it stands still there.
+    pub(crate) async fn order_until(&mut self, place: &str, order: &str, with: Value) {
         self.order(order, with).await;
-        assert_eq!(self.says().await, json!({ "held": methods[0] }));
+        assert_eq!(self.says().await, json!({ "held": place }));
     }
 
     /// Lets it go on until it stands still before the next of the calls.

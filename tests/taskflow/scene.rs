@@ -1,14 +1,15 @@
 //! One board with TaskFlow on it and us.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use jobboard::{
     Job, JobBoard,
     store::{Etcd, Key, KeyRange, RangeRequest, Store, StoreExt},
     testing::LocalEtcd,
 };
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::python::{Looked, Shown, TaskFlow};
@@ -19,7 +20,7 @@ pub(crate) const BOARD: &str = "images";
 /// More than any wait of a story takes.
 pub(crate) const PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
 
-/// More than any story takes; one that takes so long has failed.
+/// More than any story takes, with all that it needs; one that takes so long has failed.
 const BOUND: Duration = Duration::from_mins(2);
 
 /// An etcd with one board: ours, and TaskFlow's in another process.
@@ -34,23 +35,29 @@ pub(crate) struct Scene {
 pub(crate) async fn on_each(story: impl AsyncFn(&mut Scene)) {
     for binary in LocalEtcd::binaries().unwrap() {
         println!("{}", binary.display());
-        let etcd = LocalEtcd::builder().binary(&binary).start().await.unwrap();
-        let store = Etcd::connect([etcd.endpoint()]).await.unwrap();
-        let store: Arc<dyn Store> = Arc::new(store);
-        let board = JobBoard::builder(BOARD).store(Arc::clone(&store));
-        let mut scene = Scene {
-            board: board.connect().await.unwrap(),
-            theirs: TaskFlow::start(&etcd, BOARD).await,
-            store,
-            etcd,
-        };
-        let told = timeout(BOUND, story(&mut scene)).await;
-        told.unwrap_or_else(|_| panic!("it does not end with {}", binary.display()));
+        let end = Instant::now() + BOUND;
+        let late = format!("it does not end with {}", binary.display());
+        let scene = timeout_at(end, Scene::on(&binary)).await;
+        let mut scene = scene.expect(&late);
+        timeout_at(end, story(&mut scene)).await.expect(&late);
         scene.board.close().await;
     }
 }
 
 impl Scene {
+    async fn on(binary: &Path) -> Self {
+        let etcd = LocalEtcd::builder().binary(binary).start().await.unwrap();
+        let store = Etcd::connect([etcd.endpoint()]).await.unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let board = JobBoard::builder(BOARD).store(Arc::clone(&store));
+        Self {
+            board: board.connect().await.unwrap(),
+            theirs: TaskFlow::start(&etcd, BOARD).await,
+            store,
+            etcd,
+        }
+    }
+
     /// TaskFlow posts a job; as it is seen here.
     pub(crate) async fn posted_by_them(&mut self, job: Value) -> (Job, Shown) {
         let shown: Shown = self.theirs.ask("post", job).await;
@@ -68,9 +75,14 @@ impl Scene {
         self.theirs.ask("list", json!({})).await
     }
 
+    /// The jobs that TaskFlow knows of without a look at etcd.
+    pub(crate) async fn known_to_them(&mut self) -> Vec<Shown> {
+        self.theirs.ask("list", json!({"fresh": false})).await
+    }
+
     /// What TaskFlow says of a job.
     pub(crate) async fn looked_up_by_them(&mut self, job: &Job) -> Looked {
-        self.theirs.ask("look", json!({"uuid": job.uuid()})).await
+        self.theirs.ask("look", of(job)).await
     }
 
     /// Every key below this one, and what it holds.
@@ -82,6 +94,20 @@ impl Scene {
             (kv.key.as_str().unwrap().to_owned(), value)
         };
         read.kvs.into_iter().map(pair).collect()
+    }
+
+    /// What a key holds, to the byte.
+    pub(crate) async fn record(&self, key: &str) -> Bytes {
+        let read = self.store.get(Key::new(key.to_owned()).unwrap()).await;
+        read.unwrap().unwrap().value
+    }
+
+    /// The keys of the board that can not be read, as it is now.
+    pub(crate) async fn unreadable(&self) -> Vec<String> {
+        self.board.fresh_jobs().await.unwrap();
+        let told = self.board.unreadable().into_iter();
+        told.map(|one| one.key.as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Writes a record by hand.
@@ -100,6 +126,11 @@ pub(crate) fn key(job: impl std::fmt::Display, part: &str) -> String {
 /// The place of a job in the trash.
 pub(crate) fn trash(job: impl std::fmt::Display) -> String {
     format!("/taskflow/.trash/{BOARD}/job{job}")
+}
+
+/// An order about a job.
+pub(crate) fn of(job: &Job) -> Value {
+    json!({"uuid": job.uuid()})
 }
 
 /// An order about a job, by an owner of this name.

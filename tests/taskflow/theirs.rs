@@ -1,9 +1,9 @@
 //! What TaskFlow posts, claims and settles, as it is seen here.
 
-use jobboard::{Ended, ErrorKind, Event, EventKind, JobPriority, JobState};
+use jobboard::{Ended, ErrorKind, Event, EventKind, Job, JobPriority, JobState};
 use serde_json::{Value, json};
 
-use crate::scene::{PATIENCE, by, key, on_each, trash};
+use crate::scene::{PATIENCE, Scene, by, key, of, on_each, trash};
 
 /// Names and texts that are easily broken on the way.
 pub(crate) const TEXTS: [&str; 5] = [
@@ -228,14 +228,8 @@ async fn claim_of_theirs_whose_time_is_up_is_ours_to_make() {
     on_each(async |scene| {
         let mut events = scene.board.events(EventKind::Released).unwrap();
         let (job, _) = scene.posted_by_them(json!({"name": "a"})).await;
-        let mut brief = by("python", &job);
-        brief["expiry"] = json!(1);
-        let () = scene.theirs.ask("claim", brief).await;
-        let expires_in: f64 = {
-            let of = json!({"uuid": job.uuid()});
-            scene.theirs.ask("expires_in", of).await
-        };
-        assert!(expires_in <= 2.0);
+        claimed_for(scene, &job, 1).await;
+        assert!(expires_in(scene, &job).await <= 2);
         events.next().await.unwrap();
         let claim = scene.board.claim(&job, "rust").await.unwrap();
         // What they did not count is not counted.
@@ -243,6 +237,62 @@ async fn claim_of_theirs_whose_time_is_up_is_ours_to_make() {
         claim.consume().await.unwrap();
     })
     .await;
+}
+
+#[tokio::test]
+async fn time_of_a_claim_of_theirs_is_put_off_by_what_it_was_made_with() {
+    on_each(async |scene| {
+        let (job, _) = scene.posted_by_them(json!({"name": "a"})).await;
+        claimed_for(scene, &job, 5).await;
+        let extended: bool = scene.theirs.ask("extend_expiry", of(&job)).await;
+        assert!(extended);
+        // They asked for 60.
+        assert!(expires_in(scene, &job).await <= 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn time_of_their_second_claim_of_a_job_is_told_and_put_off_as_that_of_the_first() {
+    on_each(async |scene| {
+        let mut events = scene.board.events(EventKind::Released).unwrap();
+        let (job, _) = scene.posted_by_them(json!({"name": "a"})).await;
+        claimed_for(scene, &job, 60).await;
+        assert!(expires_in(scene, &job).await > 10);
+        let () = scene.theirs.ask("abandon", by("python", &job)).await;
+        events.next().await.unwrap();
+        // The lease of the first claim lives on, and is what they ask.
+        claimed_for(scene, &job, 2).await;
+        assert!(expires_in(scene, &job).await > 10);
+        let extended: bool = scene.theirs.ask("extend_expiry", of(&job)).await;
+        assert!(extended);
+        events.next().await.unwrap();
+        assert_eq!(job.state(), JobState::Unclaimed);
+
+        let (job, _) = scene.posted_by_them(json!({"name": "b"})).await;
+        claimed_for(scene, &job, 1).await;
+        assert!(expires_in(scene, &job).await <= 2);
+        events.next().await.unwrap();
+        claimed_for(scene, &job, 60).await;
+        assert_eq!(expires_in(scene, &job).await, -1);
+        let extended: bool = scene.theirs.ask("extend_expiry", of(&job)).await;
+        assert!(!extended);
+        scene.board.fresh_jobs().await.unwrap();
+        assert!(scene.board.holder(job.id()).unwrap().leased);
+    })
+    .await;
+}
+
+/// TaskFlow claims a job for so many seconds.
+async fn claimed_for(scene: &mut Scene, job: &Job, expiry: u32) {
+    let mut claim = by("python", job);
+    claim["expiry"] = json!(expiry);
+    let () = scene.theirs.ask("claim", claim).await;
+}
+
+/// In how many seconds a claim of theirs ends, as they say.
+async fn expires_in(scene: &mut Scene, job: &Job) -> i64 {
+    scene.theirs.ask("expires_in", of(job)).await
 }
 
 /// A time as TaskFlow writes it.
