@@ -1,3 +1,7 @@
+use std::net::Ipv4Addr;
+
+use tokio::net::TcpSocket;
+
 use super::*;
 
 #[tokio::test]
@@ -42,11 +46,24 @@ async fn taken_port_is_told() {
 
 #[tokio::test]
 async fn etcd_of_somebody_else_is_not_taken_for_ours() {
-    let other = LocalEtcd::start().await.unwrap();
+    let mut other = LocalEtcd::start().await.unwrap();
     let mut etcd = LocalEtcd::start().await.unwrap();
     assert!(etcd.serves().await);
-    etcd.ports = other.ports;
+    std::mem::swap(&mut etcd.ports, &mut other.ports);
     assert!(!etcd.serves().await);
+}
+
+#[tokio::test]
+async fn ports_of_an_etcd_that_is_away_go_to_nobody_else() {
+    let mut etcd = LocalEtcd::start().await.unwrap();
+    etcd.kill();
+    let ports = &etcd.ports;
+    for port in [ports.client, ports.peer, ports.health] {
+        let other = TcpSocket::new_v4().unwrap();
+        let bound = other.bind((Ipv4Addr::LOCALHOST, port).into());
+        assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+    etcd.restart().await.unwrap();
 }
 
 #[tokio::test]
