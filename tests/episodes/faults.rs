@@ -119,18 +119,14 @@ impl World {
             }
             Kind::AllRestarted => {
                 let all = cluster.alive();
-                if self.fragile {
-                    cluster.stop(&all).await;
-                } else {
-                    cluster.kill(&all);
-                }
+                cluster.take_away(&all).await;
                 cluster.restart(&all).await;
             }
             Kind::QuorumLost => {
                 let alive = cluster.alive();
                 // All but one are no quorum, of two or of three.
                 let most = &alive[1..];
-                if self.fragile || fault.number.is_multiple_of(2) {
+                if cluster.is_fragile() || fault.number.is_multiple_of(2) {
                     stand_still(cluster, most, NO_QUORUM).await;
                 } else {
                     cluster.kill(most);
@@ -163,17 +159,14 @@ impl World {
     async fn kill_leader(&self, cluster: &mut Cluster) {
         let leader = [cluster.leader().await];
         self.strike();
-        if !self.fragile {
-            cluster.kill(&leader);
-        } else if cluster.all().len() == 1 {
-            cluster.stop(&leader).await;
-        } else {
+        if cluster.is_fragile() && cluster.all().len() > 1 {
             if cluster.alive().len() == cluster.all().len() {
                 // It does not come back.
                 cluster.kill(&leader);
             }
             return;
         }
+        cluster.take_away(&leader).await;
         sleep(AWAY).await;
         cluster.restart(&leader).await;
     }

@@ -83,9 +83,6 @@ pub(crate) struct World {
     pub(crate) cluster: AsyncMutex<Cluster>,
     /// The version of etcd.
     version: String,
-    /// Whether a member loses what it answered when it is killed: the versions 3.5.0 to 3.5.2 of etcd do
-    /// (etcd issue 13766), and are stopped in good order, or killed for good.
-    pub(crate) fragile: bool,
     /// The way to etcd that nothing is done to.
     pub(crate) store: Arc<dyn Store>,
     pub(crate) auditor: Auditor,
@@ -132,7 +129,7 @@ impl World {
     async fn begin(plan: Plan) -> Self {
         let binary = LocalEtcd::binaries().unwrap().swap_remove(plan.version);
         let cluster = Cluster::of(plan.members, &binary).await;
-        let version = cluster.version().await;
+        let version = cluster.version().to_owned();
         let mut settings = Settings::new();
         if plan.has(Kind::AuthChanged) {
             auth::enable(&cluster).await;
@@ -155,8 +152,7 @@ impl World {
         Self {
             plan,
             cluster: AsyncMutex::new(cluster),
-            version: version.clone(),
-            fragile: ["3.5.0", "3.5.1", "3.5.2"].contains(&version.as_str()),
+            version,
             store,
             auditor,
             log,

@@ -1,5 +1,6 @@
 //! What is true of a board on a cluster of three members when members are killed, stopped and
-//! started again, and the lead changes: on every version of etcd that is tested.
+//! started again, and the lead changes: on every version of etcd that is tested. A member that would not come
+//! back with all that it answered is stopped in good order, or does not come back.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -150,10 +151,10 @@ impl Scene {
     }
 }
 
-/// Kills these members in the midst of the load, and has them back after a while.
+/// Takes these members away in the midst of the load, and has them back after a while.
 async fn away_for_a_while(cluster: &mut Cluster, members: &[usize]) {
     sleep(WHILE).await;
-    cluster.kill(members);
+    cluster.take_away(members).await;
     sleep(3 * WHILE).await;
     cluster.restart(members).await;
     sleep(WHILE).await;
@@ -236,7 +237,9 @@ async fn kill_leader(mut scene: Scene, leader: usize) {
         let back = killed.elapsed();
         println!("  the jobs of the dead are back after {back:?}");
         assert!(back <= 2 * TTL + Duration::from_secs(4), "{back:?}");
-        cluster.restart(&[leader]).await;
+        if !cluster.is_fragile() {
+            cluster.restart(&[leader]).await;
+        }
         sleep(WHILE).await;
     };
     let ((), told) = under_load(board, &scene.services, trouble).await;
@@ -360,14 +363,14 @@ async fn sessions_that_end_while_the_quorum_is_lost_are_followed_by_others() {
 }
 
 async fn lose_quorum(mut scene: Scene) {
-    let dead = [(scene.talks_to + 1) % 3, scene.talks_to];
+    let away = [(scene.talks_to + 1) % 3, scene.talks_to];
     let (cluster, board) = (&mut scene.cluster, &scene.board);
     let trouble = async {
         sleep(WHILE).await;
-        cluster.kill(&dead);
+        cluster.take_away(&away).await;
         // Twice as long as calls may take.
         sleep(2 * DEADLINE).await;
-        cluster.restart(&dead).await;
+        cluster.restart(&away).await;
         let back = Instant::now();
         let mut number = 0..;
         let mut post = async || {
@@ -450,10 +453,10 @@ async fn board_goes_on_by_itself_when_all_members_were_killed_and_are_back() {
         let (cluster, all) = (&mut scene.cluster, [0, 1, 2]);
         let trouble = async {
             sleep(WHILE).await;
-            cluster.kill(&all);
-            let killed = Instant::now();
+            cluster.take_away(&all).await;
+            let gone = Instant::now();
             cluster.restart(&all).await;
-            println!("  they are back after {:?}", killed.elapsed());
+            println!("  they are back after {:?}", gone.elapsed());
             sleep(3 * WHILE).await;
         };
         let ((), told) = under_load(&scene.board, &scene.services, trouble).await;

@@ -25,6 +25,14 @@ const MORE_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Cluster {
     /// Dropping one kills it, also while it is stopped.
     members: Vec<LocalEtcd>,
+    version: String,
+}
+
+/// Whether this version of etcd loses what it answered when it is killed soon after: those of 3.5.0 to 3.5.2
+/// do (etcd issue 13766; seen here: consumed jobs that came back, under load and in one of some fifty runs
+/// without). A member is to be stopped in good order there, or to be killed for good.
+pub(crate) fn is_fragile(version: &str) -> bool {
+    ["3.5.0", "3.5.1", "3.5.2"].contains(&version)
 }
 
 /// What a member says of itself and its leader.
@@ -46,7 +54,8 @@ impl Cluster {
     pub(crate) async fn of(members: usize, binary: &Path) -> Self {
         let etcd = LocalEtcd::builder().binary(binary);
         let members = etcd.start_members(members).await.unwrap();
-        Self { members }
+        let version = members[0].version().await.unwrap();
+        Self { members, version }
     }
 
     /// Where the members are.
@@ -109,9 +118,26 @@ impl Cluster {
         all
     }
 
-    /// The version that a member tells.
-    pub(crate) async fn version(&self) -> String {
-        self.members[0].version().await.unwrap()
+    /// The version that its members tell.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Whether its members [lose](is_fragile) what they answered when they are killed.
+    pub(crate) fn is_fragile(&self) -> bool {
+        is_fragile(&self.version)
+    }
+
+    /// Kills members that are to come back, or has them stop in good order where they would not come back
+    /// with all that they answered. Tells whether they were killed.
+    pub(crate) async fn take_away(&mut self, places: &[usize]) -> bool {
+        let kills = !self.is_fragile();
+        if kills {
+            self.kill(places);
+        } else {
+            self.stop(places).await;
+        }
+        kills
     }
 
     /// Has members stop in good order (SIGTERM).
