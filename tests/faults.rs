@@ -6,6 +6,8 @@
     reason = "what a test did not expect fails it"
 )]
 
+#[path = "support/cluster.rs"]
+mod cluster;
 mod support;
 
 use std::collections::BTreeSet;
@@ -25,10 +27,13 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use self::support::{
-    LATE, TTL, board, brief_board, on_each,
-    process::{ENDPOINT, Process, SAYS},
-    way::Way,
+use self::{
+    cluster::is_fragile,
+    support::{
+        LATE, TTL, board, brief_board, on_each,
+        process::{ENDPOINT, Process, SAYS},
+        way::Way,
+    },
 };
 
 async fn post(board: &JobBoard, count: usize) -> Vec<Job> {
@@ -538,15 +543,10 @@ async fn etcd_killed_under_load_loses_and_doubles_nothing() {
     .await;
 }
 
-/// Kills etcd and starts it again.
-///
-/// Not so the versions 3.5.0 to 3.5.2, which lose transactions that they answered when they are
-/// killed soon after (etcd issue 13766; seen here: consumed jobs that came back, under load and in one of
-/// some fifty runs without): these are stopped in good order, which cuts connections and answers just as
-/// well.
+/// Kills etcd and starts it again. One that would not come back with all that it answered is stopped in good
+/// order, which cuts connections and answers just as well.
 async fn restart(etcd: &mut LocalEtcd) {
-    let version = etcd.version().await.unwrap();
-    if ["3.5.0", "3.5.1", "3.5.2"].contains(&version.as_str()) {
+    if is_fragile(&etcd.version().await.unwrap()) {
         etcd.stop().await.unwrap();
     }
     etcd.restart().await.unwrap();
