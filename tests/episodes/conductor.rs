@@ -35,6 +35,7 @@ pub(crate) struct Run {
 /// A conductor, and those that take its place.
 pub(crate) struct Crew {
     world: Arc<World>,
+    number: usize,
     process: Process,
     name: String,
     /// Whether it ever stood still.
@@ -43,11 +44,13 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    pub(crate) async fn begin(world: Arc<World>) -> (Self, Victim) {
+    /// The first goes by a way that can be cut.
+    pub(crate) async fn begin(world: Arc<World>, number: usize) -> (Self, Victim) {
         let (victim, blows) = Victim::new();
-        let (process, name) = world.setup(None).start(&[], TEST).await;
+        let (process, name) = start(&world, number).await;
         let crew = Self {
             world,
+            number,
             process,
             name,
             stood_still: false,
@@ -118,7 +121,7 @@ impl Crew {
                 _ = self.process.ended().await;
                 self.others_may();
                 self.world.free_after(killed, vec![self.name.clone()]);
-                let (process, name) = self.world.setup(None).start(&[], TEST).await;
+                let (process, name) = start(&self.world, self.number).await;
                 (self.process, self.name, self.stood_still) = (process, name, false);
             }
             Blow::Pause(time) => {
@@ -138,6 +141,12 @@ impl Crew {
         let own = runs.iter_mut().filter(|run| run.by == self.name);
         own.for_each(|run| run.is_over = true);
     }
+}
+
+/// Starts a conductor, and waits until it is ready. Gives what it calls itself.
+async fn start(world: &World, number: usize) -> (Process, String) {
+    let setup = world.setup((number == 0).then_some(2));
+    setup.start(&[], TEST).await
 }
 
 /// What a job is about.

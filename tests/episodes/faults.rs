@@ -69,7 +69,7 @@ impl World {
         let number = fault.number;
         let part = |millis: u64| Duration::from_millis(number / 64 % millis);
         let victim = &victims[usize::try_from(number % 4).unwrap()];
-        let ways = self.ways[usize::try_from(number / 4 % 2).unwrap()].any(number / 8);
+        let ways = self.ways[usize::try_from(number / 4 % 3).unwrap()].any(number / 12);
         match fault.kind {
             Kind::WorkerKilled => victim.suffer(Blow::Kill).await,
             Kind::WorkerPausedLong => {

@@ -96,8 +96,8 @@ pub(crate) struct World {
     pub(crate) runs: Mutex<Vec<Run>>,
     /// When a leader was killed or stopped.
     pub(crate) struck: Mutex<Option<Instant>>,
-    /// The ways of the first user and of the first hand.
-    pub(crate) ways: [Ways; 2],
+    /// The ways of the first user, of the first hand and of the first conductor.
+    pub(crate) ways: [Ways; 3],
     pub(crate) link: Result<Link, String>,
     endpoints: Vec<String>,
 }
@@ -149,6 +149,7 @@ impl World {
         let endpoints = cluster.endpoints();
         let of_user = Ways::to(&endpoints, None).await;
         let of_hand = Ways::to(&endpoints, link.as_ref().ok()).await;
+        let of_conductor = Ways::to(&endpoints, None).await;
         Self {
             plan,
             cluster: AsyncMutex::new(cluster),
@@ -162,7 +163,7 @@ impl World {
             times: Mutex::default(),
             runs: Mutex::default(),
             struck: Mutex::default(),
-            ways: [of_user, of_hand],
+            ways: [of_user, of_hand, of_conductor],
             link,
             endpoints,
         }
@@ -178,7 +179,7 @@ impl World {
         for number in 0..2 {
             let (hand, victim) = Hand::begin(Arc::clone(&self), number).await;
             workers.spawn(hand.work());
-            let (crew, other) = Crew::begin(Arc::clone(&self)).await;
+            let (crew, other) = Crew::begin(Arc::clone(&self), number).await;
             workers.spawn(crew.work());
             victims.extend([victim, other]);
         }
