@@ -12,6 +12,7 @@ use crate::{
     hand::{Blow, Victim},
     link::Link,
     plan::{Fault, Kind},
+    told::Done,
     way::Way,
     world::{TTL, World},
 };
@@ -64,8 +65,8 @@ impl Ways {
 }
 
 impl World {
-    /// Lets something go wrong, and waits until it is over.
-    pub(crate) async fn suffer(&self, fault: Fault, victims: &[Victim]) {
+    /// Lets something go wrong, and waits until it is over. Gives what came of it.
+    pub(crate) async fn suffer(&self, fault: Fault, victims: &[Victim]) -> Done {
         let number = fault.number;
         let part = |millis: u64| Duration::from_millis(number / 64 % millis);
         let victim = &victims[usize::try_from(number % 4).unwrap()];
@@ -93,25 +94,31 @@ impl World {
                     sleep(part(400)).await;
                 }
             }
-            Kind::Compacted => self.compact().await,
+            Kind::Compacted => return self.compact().await,
             Kind::LinkDown => {
-                if let Ok(link) = &self.link {
-                    link.down().await;
-                    sleep(Duration::from_millis(1_500) + part(2_000)).await;
-                    link.up().await;
-                }
+                let link = match &self.link {
+                    Ok(link) => link,
+                    Err(why) => {
+                        println!("no link goes down: {why}");
+                        return Done::Not;
+                    }
+                };
+                link.down().await;
+                sleep(Duration::from_millis(1_500) + part(2_000)).await;
+                link.up().await;
             }
             _ => {
                 // One after the other: who is away can not do what the next wants of it.
                 let mut cluster = self.cluster.lock().await;
-                self.suffer_of_etcd(fault, &mut cluster).await;
+                return self.suffer_of_etcd(fault, &mut cluster).await;
             }
         }
+        Done::AsMeant
     }
 
-    async fn suffer_of_etcd(&self, fault: Fault, cluster: &mut Cluster) {
+    async fn suffer_of_etcd(&self, fault: Fault, cluster: &mut Cluster) -> Done {
         match fault.kind {
-            Kind::LeaderKilled => self.kill_leader(cluster).await,
+            Kind::LeaderKilled => return self.kill_leader(cluster).await,
             Kind::LeaderPaused => {
                 let leader = cluster.leader().await;
                 self.strike();
@@ -119,8 +126,9 @@ impl World {
             }
             Kind::AllRestarted => {
                 let all = cluster.alive();
-                cluster.take_away(&all).await;
+                let killed = cluster.take_away(&all).await;
                 cluster.restart(&all).await;
+                return Done::to_members(killed);
             }
             Kind::QuorumLost => {
                 let alive = cluster.alive();
@@ -154,21 +162,25 @@ impl World {
             }
             other => unreachable!("{other:?} is no fault of etcd"),
         }
+        Done::AsMeant
     }
 
-    async fn kill_leader(&self, cluster: &mut Cluster) {
+    async fn kill_leader(&self, cluster: &mut Cluster) -> Done {
         let leader = [cluster.leader().await];
-        self.strike();
-        if cluster.is_fragile() && cluster.all().len() > 1 {
-            if cluster.alive().len() == cluster.all().len() {
-                // It does not come back.
-                cluster.kill(&leader);
-            }
-            return;
+        if !cluster.is_fragile() || cluster.all().len() == 1 {
+            self.strike();
+            let killed = cluster.take_away(&leader).await;
+            sleep(AWAY).await;
+            cluster.restart(&leader).await;
+            return Done::to_members(killed);
         }
-        cluster.take_away(&leader).await;
-        sleep(AWAY).await;
-        cluster.restart(&leader).await;
+        if cluster.alive().len() < cluster.all().len() {
+            // It did not come back, and most are needed.
+            return Done::Not;
+        }
+        self.strike();
+        cluster.kill(&leader);
+        Done::AsMeant
     }
 
     /// Notes when a leader was killed or stopped.
@@ -177,17 +189,20 @@ impl World {
     }
 
     /// Has etcd forget all that it need not know, again and again.
-    async fn compact(&self) {
+    async fn compact(&self) -> Done {
         let (every, times) = COMPACTIONS;
+        let mut done = Done::Not;
         let mut every = interval(every);
         for _ in 0..times {
             every.tick().await;
             let now = self.now().await;
-            if timeout(TTL, self.auditor.caught_up(now)).await == Ok(true) {
-                // It can have been done before.
-                _ = self.store.compact(now).await;
+            let is_seen = timeout(TTL, self.auditor.caught_up(now)).await == Ok(true);
+            // Up to there it can have been done before.
+            if is_seen && self.store.compact(now).await.is_ok() {
+                done = Done::AsMeant;
             }
         }
+        done
     }
 
     /// Raises the alarm that there is no space, and quits it.

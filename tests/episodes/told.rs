@@ -30,8 +30,7 @@ pub(crate) struct Sums {
     seeds: Option<(u64, u64)>,
     /// How many there were with each version of etcd, and with how many members.
     episodes: BTreeMap<(String, usize), usize>,
-    faults: BTreeMap<Kind, usize>,
-    left_out: usize,
+    faults: BTreeMap<(Done, Kind), usize>,
     audit: [usize; 4],
     runs: usize,
     times: Times,
@@ -46,8 +45,31 @@ pub(crate) struct Ran {
     pub(crate) times: Times,
     /// How often conductors did a job.
     pub(crate) runs: usize,
-    /// Why a fault was left out, if one was.
-    pub(crate) left_out: Option<String>,
+    /// What went wrong.
+    pub(crate) faults: Vec<(Done, Kind)>,
+}
+
+/// What came of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Done {
+    /// It happened.
+    AsMeant,
+    /// It happened, but that members of etcd were asked to end and not killed: they would have forgotten what
+    /// they answered.
+    InGoodOrder,
+    /// It did not happen.
+    Not,
+}
+
+impl Done {
+    /// What came of a fault of which members of etcd were to die.
+    pub(crate) const fn to_members(killed: bool) -> Self {
+        if killed {
+            Self::AsMeant
+        } else {
+            Self::InGoodOrder
+        }
+    }
 }
 
 impl Times {
@@ -67,10 +89,9 @@ impl Sums {
         self.seeds = Some((first.min(ran.plan.seed), last.max(ran.plan.seed)));
         let etcd = (ran.version, ran.plan.members);
         *self.episodes.entry(etcd).or_default() += 1;
-        for fault in &ran.plan.faults {
-            *self.faults.entry(fault.kind).or_default() += 1;
+        for fault in ran.faults {
+            *self.faults.entry(fault).or_default() += 1;
         }
-        self.left_out += usize::from(ran.left_out.is_some());
         let Audit {
             changes,
             calls,
@@ -98,14 +119,20 @@ impl fmt::Display for Sums {
         writeln!(
             f,
             "{calls} calls, {unsure} answers unsure, {changes} changes, {views} views, {} jobs run by conductors, \
-             {} faults left out, 0 promises broken",
-            self.runs, self.left_out
+             0 promises broken",
+            self.runs
         )?;
-        let faults = self.faults.iter();
-        let faults: Vec<_> = faults
-            .map(|(kind, count)| format!("{kind:?} {count}"))
-            .collect();
-        writeln!(f, "faults: {}", faults.join(", "))?;
+        for (what, done) in [
+            ("faults", Done::AsMeant),
+            ("members stopped in place of killed", Done::InGoodOrder),
+            ("left out", Done::Not),
+        ] {
+            let faults = self.faults.iter().filter(|((came, _), _)| *came == done);
+            let faults: Vec<_> = faults
+                .map(|((_, kind), count)| format!("{kind:?} {count}"))
+                .collect();
+            writeln!(f, "{what}: {}", faults.join(", "))?;
+        }
         let times = &self.times;
         for (what, times) in [
             ("jobs of the dead are free", &times.freed),

@@ -29,7 +29,7 @@ use crate::{
     hand::{Hand, Victim},
     link::Link,
     plan::{Kind, Plan},
-    told::{Ran, Times},
+    told::{Done, Ran, Times},
     user::User,
 };
 
@@ -183,7 +183,7 @@ impl World {
             workers.spawn(crew.work());
             victims.extend([victim, other]);
         }
-        self.trouble(&victims).await;
+        let faults = self.trouble(&victims).await;
         self.phase.send_replace(Phase::Still);
         self.recover().await?;
         self.phase.send_replace(Phase::Calm);
@@ -208,18 +208,19 @@ impl World {
             )),
             Ok(Err(error)) => Err(error),
             Ok(Ok(_)) if !left.is_empty() => Err(format!("these jobs are left: {left:?}")),
-            Ok(Ok(_)) => self.judge().await,
+            Ok(Ok(_)) => self.judge(faults).await,
         }
     }
 
-    /// Lets all go wrong that is to.
-    async fn trouble(&self, victims: &[Victim]) {
+    /// Lets all go wrong that is to. Gives what came of it.
+    async fn trouble(&self, victims: &[Victim]) -> Vec<(Done, Kind)> {
         let begin = Instant::now();
         let faults = self.plan.faults.iter().map(async |fault| {
             sleep_until(begin + fault.at).await;
-            Box::pin(self.suffer(*fault, victims)).await;
+            let done = Box::pin(self.suffer(*fault, victims)).await;
+            (done, fault.kind)
         });
-        tokio::join!(future::join_all(faults), sleep(TROUBLE));
+        tokio::join!(future::join_all(faults), sleep(TROUBLE)).0
     }
 
     /// Waits until each job has no owner, or one that lives.
@@ -269,7 +270,7 @@ impl World {
             .collect()
     }
 
-    async fn judge(&self) -> Result<Ran, String> {
+    async fn judge(&self, faults: Vec<(Done, Kind)>) -> Result<Ran, String> {
         self.catch_up().await;
         let audit = self.auditor.audit().map_err(|broken| broken.to_string())?;
         let mut times = self.times.lock().unwrap().clone();
@@ -282,18 +283,13 @@ impl World {
         }
         let runs = self.runs.lock().unwrap();
         each_once(&runs)?;
-        let left_out = self
-            .link
-            .as_ref()
-            .err()
-            .filter(|_| self.plan.has(Kind::LinkDown));
         Ok(Ran {
             plan: self.plan.clone(),
             version: self.version.clone(),
             audit,
             times,
             runs: runs.len(),
-            left_out: left_out.cloned(),
+            faults,
         })
     }
 
