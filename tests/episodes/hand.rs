@@ -16,9 +16,11 @@ use tokio::{
 use crate::{
     beside::{kind, orders, say},
     chance::{below, up_to},
+    plan::Kind,
     process::{ENDPOINT, Process},
+    times::Measure,
     user::is_for_users,
-    world::{DEADLINE, SLACK, World},
+    world::World,
 };
 
 const TEST: &str = "hand::process_that_does_as_it_is_told";
@@ -177,8 +179,7 @@ impl Hand {
 
     /// Gives it an order, and waits for its answer. There is none if it dies meanwhile.
     async fn ask(&mut self, order: &str) -> Option<Result<Revision, ErrorKind>> {
-        let began = Instant::now();
-        let mut deadline = began + DEADLINE + SLACK;
+        let mut began = Instant::now();
         self.process.order(order).await;
         loop {
             tokio::select! {
@@ -189,7 +190,7 @@ impl Hand {
                         Blow::Kill => self.die().await,
                         Blow::Pause(time) => {
                             self.stand_still(time).await;
-                            deadline += time;
+                            began += time;
                         }
                     }
                     _ = over.send(());
@@ -197,7 +198,7 @@ impl Hand {
                         return None;
                     }
                 }
-                said = timeout_at(deadline, self.process.says()) => {
+                said = timeout_at(began + Measure::LongestCall.latest(), self.process.says()) => {
                     let said = said.expect("a call ends by its deadline");
                     match said.split_once(' ') {
                         Some(("done", revision)) => {
@@ -333,13 +334,16 @@ impl World {
                 let seen = world.auditor.revision();
                 world.auditor.caught_up(seen.next()).await;
             }
-            let mut times = world.times.lock().unwrap();
-            let freed = if world.plan.of_etcd() == 0 {
-                &mut times.freed
+            let plan = &world.plan;
+            // What it asked before it died can arrive later.
+            let is_slow = plan.has(Kind::RequestsHeld) || plan.has(Kind::LinkDown);
+            let measure = if plan.of_etcd() == 0 && !is_slow {
+                Measure::Freed
             } else {
-                &mut times.freed_in_trouble
+                Measure::FreedInTrouble
             };
-            freed.push(killed.elapsed());
+            let mut times = world.times.lock().unwrap();
+            times.note(measure, killed.elapsed());
         });
     }
 

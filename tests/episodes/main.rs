@@ -27,6 +27,7 @@ mod link;
 mod plan;
 #[path = "../support/process.rs"]
 mod process;
+mod times;
 mod told;
 mod user;
 #[path = "../support/way.rs"]

@@ -1,27 +1,13 @@
-//! What episodes came to, and how long what they promise took.
+//! What episodes came to.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt};
 
 use jobboard::testing::Audit;
 
-use crate::plan::{Kind, Plan};
-
-/// What was measured in an episode, or in many.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Times {
-    /// From the death of a process until nobody holds its jobs, while etcd was well.
-    pub(crate) freed: Vec<Duration>,
-    /// The same, when more went wrong.
-    pub(crate) freed_in_trouble: Vec<Duration>,
-    /// From the end of all faults until each job could be claimed or was held by somebody who lives.
-    pub(crate) recovered: Vec<Duration>,
-    /// The longest time without a write, after one of three members died that led.
-    pub(crate) without_leader: Vec<Duration>,
-    /// The longest time without a write, while one of three members stood still that led.
-    pub(crate) leader_still: Vec<Duration>,
-    /// The longest call of each episode.
-    pub(crate) calls: Vec<Duration>,
-}
+use crate::{
+    plan::{Kind, Plan},
+    times::Times,
+};
 
 /// What many episodes came to.
 #[derive(Debug, Default)]
@@ -69,17 +55,6 @@ impl Done {
         } else {
             Self::InGoodOrder
         }
-    }
-}
-
-impl Times {
-    fn add(&mut self, more: Self) {
-        self.freed.extend(more.freed);
-        self.freed_in_trouble.extend(more.freed_in_trouble);
-        self.recovered.extend(more.recovered);
-        self.without_leader.extend(more.without_leader);
-        self.leader_still.extend(more.leader_still);
-        self.calls.extend(more.calls);
     }
 }
 
@@ -133,26 +108,6 @@ impl fmt::Display for Sums {
                 .collect();
             writeln!(f, "{what}: {}", faults.join(", "))?;
         }
-        let times = &self.times;
-        for (what, times) in [
-            ("jobs of the dead are free", &times.freed),
-            ("the same, amid other trouble", &times.freed_in_trouble),
-            ("all is well after all faults", &times.recovered),
-            ("no write after a leader's death", &times.without_leader),
-            ("no write while a leader stands still", &times.leader_still),
-            ("longest call of an episode", &times.calls),
-        ] {
-            let mut times = times.clone();
-            times.sort();
-            let (median, worst) = (times.get(times.len() / 2), times.last());
-            let seconds = |time: Option<&Duration>| time.copied().unwrap_or_default().as_secs_f64();
-            let (median, worst) = (seconds(median), seconds(worst));
-            writeln!(
-                f,
-                "{what}: {} times, median {median:.2} s, worst {worst:.2} s",
-                times.len()
-            )?;
-        }
-        Ok(())
+        write!(f, "{}", self.times)
     }
 }

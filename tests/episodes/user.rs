@@ -12,7 +12,8 @@ use tokio::{
 
 use crate::{
     chance::{below, up_to},
-    world::{DEADLINE, SLACK, World},
+    times::Measure,
+    world::World,
 };
 
 /// The jobs that are left to conductors have a name that begins so.
@@ -243,7 +244,7 @@ impl User {
     /// What a call comes to: each ends by its deadline.
     async fn call<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let began = Instant::now();
-        let ended = timeout(DEADLINE + SLACK, call).await;
+        let ended = timeout(Measure::LongestCall.latest(), call).await;
         let ended = ended.expect("a call ends by its deadline");
         self.world.took(began.elapsed());
         if ended.is_ok() {
@@ -266,8 +267,6 @@ pub(crate) fn is_for_users(job: &Job) -> bool {
 impl World {
     /// Notes how long a call took.
     pub(crate) fn took(&self, time: Duration) {
-        let calls = &mut self.times.lock().unwrap().calls;
-        let longest = calls.first().copied().unwrap_or_default().max(time);
-        *calls = vec![longest];
+        self.times.lock().unwrap().note_call(time);
     }
 }

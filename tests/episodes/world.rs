@@ -29,7 +29,8 @@ use crate::{
     hand::{Hand, Victim},
     link::Link,
     plan::{Kind, Plan},
-    told::{Done, Ran, Times},
+    times::{Measure, Times},
+    told::{Done, Ran},
     user::User,
 };
 
@@ -45,18 +46,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(3);
 
 /// How much later than it must something can happen on a machine that has other things to do.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
-
-/// How much later than a lease's time to live its jobs can be claimed again.
-const LATE: Duration = Duration::from_millis(1_500);
-
-/// The same, in how much more than two times to live, when a leader died.
-const LATE_WITHOUT_LEADER: Duration = Duration::from_secs(4);
-
-/// How long writes may stop when a leader dies.
-const WRITES_ARE_BACK: Duration = Duration::from_secs(3);
-
-/// In how much time a member that stands still is noticed.
-const NOTICED: Duration = Duration::from_secs(8);
 
 /// How long an episode goes on at least before all is to be well.
 const TROUBLE: Duration = Duration::from_millis(2_500);
@@ -226,10 +215,10 @@ impl World {
     /// Waits until each job has no owner, or one that lives.
     async fn recover(&self) -> Result<(), String> {
         let faults = &self.plan.faults;
-        let bound = if faults.iter().any(|fault| fault.kind.is_of_leaders()) {
-            2 * TTL + LATE_WITHOUT_LEADER
+        let measure = if faults.iter().any(|fault| fault.kind.is_of_leaders()) {
+            Measure::RecoveredFromLeader
         } else {
-            TTL + LATE
+            Measure::Recovered
         };
         let began = Instant::now();
         let mut holding = self.holding.subscribe();
@@ -244,13 +233,16 @@ impl World {
                 }
             }
         };
-        if timeout(bound + SLACK, all_well).await.is_err() {
+        if timeout(measure.latest(), all_well).await.is_err() {
             return Err(format!(
-                "{bound:?} after the faults, these are still held: {:?}",
+                "{:?} after the faults, these are still held: {:?}",
+                began.elapsed(),
                 self.stuck()
             ));
         }
-        self.times.lock().unwrap().recovered.push(began.elapsed());
+        let mut times = self.times.lock().unwrap();
+        times.note(measure, began.elapsed());
+        drop(times);
         // A call that began amid the faults can post a job after all others are done.
         let all_told = holding.wait_for(|holding| holding.told == WORKERS);
         if timeout(3 * (DEADLINE + SLACK), all_told).await.is_err() {
@@ -274,12 +266,9 @@ impl World {
         self.catch_up().await;
         let audit = self.auditor.audit().map_err(|broken| broken.to_string())?;
         let mut times = self.times.lock().unwrap().clone();
-        self.without_leader(&mut times)?;
-        let bound = TTL + LATE + SLACK;
-        if let Some(late) = times.freed.iter().find(|time| **time > bound) {
-            return Err(format!(
-                "the jobs of a dead process were free after {late:?}"
-            ));
+        self.without_leader(&mut times);
+        if let Some(late) = times.too_long() {
+            return Err(late);
         }
         let runs = self.runs.lock().unwrap();
         each_once(&runs)?;
@@ -293,33 +282,30 @@ impl World {
         })
     }
 
-    /// How long writes stopped, if all that happened to etcd is that one of several members died or stood
+    /// Notes how long writes stopped, if all that happened to etcd is that one of several members died or stood
     /// still that led.
-    fn without_leader(&self, times: &mut Times) -> Result<(), String> {
+    fn without_leader(&self, times: &mut Times) {
         let Some(struck) = *self.struck.lock().unwrap() else {
-            return Ok(());
+            return;
         };
         if self.plan.of_etcd() > 1 || self.plan.members == 1 {
-            return Ok(());
+            return;
         }
         let writes = self.writes.lock().unwrap();
         let after = writes.iter().copied().filter(|write| *write > struck);
         let mut moments: Vec<_> = after.chain([struck]).collect();
         moments.sort();
         // What comes later than the longest that is waited for has another cause.
-        moments.retain(|moment| *moment < struck + NOTICED + SLACK);
+        let longest = Measure::LeaderStill.latest();
+        moments.retain(|moment| *moment < struck + longest);
         let gaps = moments.windows(2).map(|two| two[1] - two[0]);
-        let gap = gaps.max().unwrap_or(NOTICED + SLACK);
-        let (bound, measured) = if self.plan.has(Kind::LeaderKilled) {
-            (WRITES_ARE_BACK, &mut times.without_leader)
+        let gap = gaps.max().unwrap_or_else(|| struck.elapsed());
+        let measure = if self.plan.has(Kind::LeaderKilled) {
+            Measure::WithoutLeader
         } else {
-            (NOTICED, &mut times.leader_still)
+            Measure::LeaderStill
         };
-        measured.push(gap);
-        if gap > bound + SLACK {
-            return Err(format!("there was no write for {gap:?}"));
-        }
-        Ok(())
+        times.note(measure, gap);
     }
 
     /// Waits until the auditor has seen all that happened.
