@@ -331,8 +331,9 @@ impl World {
         let world = Arc::clone(self);
         tokio::spawn(async move {
             while world.own(&owners) {
-                let seen = world.auditor.revision();
-                world.auditor.caught_up(seen.next()).await;
+                if world.see_more().await.is_err() {
+                    return;
+                }
             }
             let plan = &world.plan;
             // What it asked before it died can arrive later.

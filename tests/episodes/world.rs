@@ -184,7 +184,7 @@ impl World {
         };
         let done = async {
             while !self.auditor.on_board().is_empty() {
-                self.auditor.caught_up(self.auditor.revision().next()).await;
+                self.see_more().await?;
             }
             self.phase.send_replace(Phase::Over);
             Ok::<(), String>(())
@@ -225,21 +225,20 @@ impl World {
         let all_well = async {
             self.catch_up().await;
             while !self.stuck().is_empty() {
-                let seen = self.auditor.revision();
                 tokio::select! {
                     biased;
-                    _ = self.auditor.caught_up(seen.next()) => {}
+                    seen = self.see_more() => seen?,
                     _ = holding.changed() => {}
                 }
             }
+            Ok(())
         };
-        if timeout(measure.latest(), all_well).await.is_err() {
-            return Err(format!(
-                "{:?} after the faults, these are still held: {:?}",
-                began.elapsed(),
-                self.stuck()
-            ));
-        }
+        let late = |_| {
+            let time = began.elapsed();
+            let stuck = self.stuck();
+            format!("{time:?} after the faults, these are still held: {stuck:?}")
+        };
+        timeout(measure.latest(), all_well).await.map_err(late)??;
         let mut times = self.times.lock().unwrap();
         times.note(measure, began.elapsed());
         drop(times);
@@ -306,6 +305,15 @@ impl World {
             Measure::LeaderStill
         };
         times.note(measure, gap);
+    }
+
+    /// Waits until the auditor has seen more than now. Cancel safe.
+    pub(crate) async fn see_more(&self) -> Result<(), String> {
+        let next = self.auditor.revision().next();
+        let is_seen = self.auditor.caught_up(next).await;
+        is_seen
+            .then_some(())
+            .ok_or_else(|| "the auditor sees no more".to_owned())
     }
 
     /// Waits until the auditor has seen all that happened.
