@@ -1,14 +1,11 @@
 //! People and services that use a board all the time, and how each of their calls ended.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use jobboard::{
-    Conductor, Context, Ended, Error, ErrorKind, Job, JobBoard, NewJob, Outcome, store::Revision,
-};
+use jobboard::{Conductor, Context, Ended, Error, Job, JobBoard, NewJob, Outcome, testing::Log};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -22,6 +19,9 @@ const PATRONS: usize = 2;
 /// What a user does between two jobs: so that a burst of writes does not slow down an old etcd.
 const THOUGHT: Duration = Duration::from_millis(5);
 
+/// What all of them are called by the auditor, who tells them apart by jobs and owners.
+const USER: &str = "user";
+
 /// The jobs that are left to the conductor have a name that begins so.
 const LEFT: &str = "left-";
 
@@ -29,12 +29,6 @@ const LEFT: &str = "left-";
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) calls: Vec<Call>,
-    /// The jobs, by name, that were posted and whose posting went through.
-    pub(crate) posted: BTreeSet<String>,
-    /// The jobs of which it was said that they were not posted.
-    pub(crate) refused: BTreeSet<String>,
-    /// The jobs that were consumed by the user who held them, and the revision that was told.
-    pub(crate) consumed: BTreeMap<String, Revision>,
 }
 
 /// A call that ended.
@@ -82,10 +76,11 @@ impl Told {
 
 /// Lets users post, claim and consume on `board`, and others wait for what a conductor on
 /// `services` does, until `trouble` is over and each has ended what it was about. What they were
-/// told is given with what the trouble gave.
+/// told is noted for the auditor, and given with what the trouble gave.
 pub(crate) async fn under_load<T>(
     board: &JobBoard,
     services: &JobBoard,
+    log: &Log,
     trouble: impl Future<Output = T>,
 ) -> (T, Told) {
     let (stop, told) = (CancellationToken::new(), Arc::<Mutex<Told>>::default());
@@ -98,6 +93,7 @@ pub(crate) async fn under_load<T>(
     for number in 0..USERS + PATRONS {
         let user = User {
             board: board.clone(),
+            log: log.clone(),
             told: Arc::clone(&told),
         };
         let stop = stop.clone();
@@ -135,6 +131,7 @@ fn conductor(services: &JobBoard) -> Conductor {
 /// One who uses the board.
 struct User {
     board: JobBoard,
+    log: Log,
     told: Arc<Mutex<Told>>,
 }
 
@@ -144,14 +141,23 @@ impl User {
         let Some(job) = self.posts(name).await else {
             return;
         };
-        let claiming = self.board.claim(&job, "user");
+        let claiming = async {
+            let who = format!("user-{name}");
+            let calling = self.log.claiming(USER, &who);
+            let claimed = self.board.claim(&job, &who).await;
+            calling.claimed(&claimed);
+            claimed
+        };
         let Some(claim) = self.call("claim", claiming).await else {
             return;
         };
-        if let Some(gone) = self.call("consume", claim.consume()).await {
-            let mut told = self.told.lock().unwrap();
-            told.consumed.insert(name.to_owned(), gone);
-        }
+        let consuming = async {
+            let calling = self.log.consuming(USER, &claim);
+            let consumed = claim.consume().await;
+            calling.settled(&consumed);
+            consumed
+        };
+        self.call("consume", consuming).await;
     }
 
     /// Posts a job, and waits until a conductor has done it.
@@ -160,19 +166,16 @@ impl User {
             return;
         };
         if let Some(ended) = self.call("wait", job.wait(None)).await {
+            self.log.told_of_end(USER, job.uuid(), &ended);
             assert_eq!(ended, Ended::Consumed(None));
         }
     }
 
     async fn posts(&self, name: &str) -> Option<Job> {
         let posting = async {
+            let calling = self.log.posting(USER, name);
             let posted = self.board.post(NewJob::new(name)).await;
-            let mut told = self.told.lock().unwrap();
-            match &posted {
-                Ok(_) => told.posted.insert(name.to_owned()),
-                Err(error) if error.kind() == ErrorKind::Unknown => false,
-                Err(_) => told.refused.insert(name.to_owned()),
-            };
+            calling.posted(&posted);
             posted
         };
         self.call("post", posting).await

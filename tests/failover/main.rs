@@ -10,15 +10,18 @@
 
 #[path = "../support/cluster.rs"]
 mod cluster;
-mod history;
 mod load;
 #[path = "../support/process.rs"]
 mod process;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future;
-use jobboard::{Claim, ErrorKind, Job, JobBoard, JobState, NewJob, testing::LocalEtcd};
+use jobboard::{
+    Claim, ErrorKind, Job, JobBoard, JobState, NewJob,
+    store::{Key, RangeRequest, Store},
+    testing::{Auditor, LocalEtcd, Log},
+};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep, timeout},
@@ -26,7 +29,6 @@ use tokio::{
 
 use self::{
     cluster::Cluster,
-    history::assert_each_job_once,
     load::{Told, under_load},
     process::{ENDPOINT, Process, SAYS},
 };
@@ -43,6 +45,10 @@ const WHILE: Duration = Duration::from_millis(700);
 
 /// How long writes may stop when a leader dies, by the design.
 const WRITES_ARE_BACK: Duration = Duration::from_secs(3);
+
+const NAMESPACE: &str = "/taskflow";
+
+const BOARD: &str = "failover";
 
 /// How much later than it must something can happen: an election takes up to two seconds, and another up to
 /// one where two members stand at the same time; and the machine can have other things to do.
@@ -90,6 +96,8 @@ struct Scene {
     services: JobBoard,
     /// The member that the board talks to.
     talks_to: usize,
+    auditor: Auditor,
+    log: Log,
 }
 
 impl Scene {
@@ -101,7 +109,7 @@ impl Scene {
     async fn with(cluster: Cluster, ttl: Duration, deadline: Duration) -> Self {
         let connect = async || {
             let store = cluster.connect().await;
-            let board = JobBoard::builder("failover").store(store).ttl(ttl);
+            let board = JobBoard::builder(BOARD).store(store).ttl(ttl);
             board.deadline(deadline).connect().await.unwrap()
         };
         let board = connect().await;
@@ -116,11 +124,19 @@ impl Scene {
             .unwrap();
         let talks_to = cluster.talked_to();
         let services = connect().await;
+        // Its connections are not to be counted among those of the board. etcd still knows all that happened.
+        let store: Arc<dyn Store> = Arc::new(cluster.connect().await);
+        let auditor = Auditor::start(&store, NAMESPACE, BOARD).await.unwrap();
+        let log = auditor.log();
+        // A new leader can end a lease that lives.
+        log.excuse_beliefs();
         Self {
             cluster,
             board,
             services,
             talks_to,
+            auditor,
+            log,
         }
     }
 
@@ -157,7 +173,20 @@ impl Scene {
         assert!(left.is_empty(), "{left:?}");
         self.board.close().await;
         self.services.close().await;
-        assert_each_job_once(&self.cluster.connect().await, told).await;
+        self.audit().await;
+    }
+
+    /// Fails unless all promises were kept, and all jobs have ended.
+    async fn audit(&self) {
+        let any = RangeRequest::new(Key::new(format!("{NAMESPACE}/")).unwrap());
+        let now = self.cluster.connect().await.range(any).await.unwrap();
+        assert!(self.auditor.caught_up(now.header.revision).await);
+        match self.auditor.audit() {
+            Ok(audit) => println!("  {audit:?}"),
+            Err(broken) => panic!("{broken}"),
+        }
+        let left = self.auditor.on_board();
+        assert!(left.is_empty(), "{left:?}");
     }
 }
 
@@ -185,7 +214,7 @@ async fn no_call_fails_when_a_follower_is_killed() {
         let mut followers = scene.cluster.followers().await;
         followers.retain(|place| *place != scene.talks_to);
         let trouble = away_for_a_while(&mut scene.cluster, &followers[..1]);
-        let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
+        let ((), told) = under_load(&scene.board, &scene.services, &scene.log, trouble).await;
         told.assert_none_failed();
         scene.end(&told).await;
     })
@@ -203,7 +232,7 @@ async fn no_call_fails_when_the_member_that_is_talked_to_is_killed() {
             scene.cluster.leader().await == scene.talks_to
         );
         let trouble = away_for_a_while(&mut scene.cluster, &talks_to);
-        let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
+        let ((), told) = under_load(&scene.board, &scene.services, &scene.log, trouble).await;
         scene.end_without_failure(held, &told).await;
     })
     .await;
@@ -252,7 +281,7 @@ async fn kill_leader(mut scene: Scene, leader: usize) {
         }
         sleep(WHILE).await;
     };
-    let ((), told) = under_load(board, &scene.services, trouble).await;
+    let ((), told) = under_load(&scene.board, &scene.services, &scene.log, trouble).await;
     told.assert_none_failed();
     let gap = told.longest_gap();
     consume(held).await;
@@ -277,7 +306,7 @@ async fn owner_that_dies_with_the_leader() {
         return;
     };
     let store = jobboard::store::etcd::Etcd::connect(endpoints.split(','));
-    let board = JobBoard::builder("failover").store(store.await.unwrap());
+    let board = JobBoard::builder(BOARD).store(store.await.unwrap());
     let board = board.ttl(TTL).connect().await.unwrap();
     let jobs = board.jobs().filter(|job| job.name().starts_with("orphan"));
     let claims = jobs.collect::<Vec<_>>();
@@ -315,7 +344,7 @@ async fn pause_talked_to(scene: Scene, leader: usize) {
         pause_and_notice(&scene).await;
         sleep(WHILE).await;
     };
-    let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
+    let ((), told) = under_load(&scene.board, &scene.services, &scene.log, trouble).await;
     let gap = told.longest_gap();
     scene.end_without_failure(held, &told).await;
     assert!(gap <= NOTICED, "{gap:?}");
@@ -327,6 +356,7 @@ async fn view_of_a_board_at_rest_goes_on_in_time_when_its_member_stands_still() 
         let scene = Scene::on(cluster).await;
         scene.cluster.move_leader((scene.talks_to + 1) % 3).await;
         pause_and_notice(&scene).await;
+        scene.audit().await;
     })
     .await;
 }
@@ -335,7 +365,7 @@ async fn view_of_a_board_at_rest_goes_on_in_time_when_its_member_stands_still() 
 async fn pause_and_notice(scene: &Scene) {
     scene.cluster.pause(scene.talks_to);
     let paused = Instant::now();
-    let another = JobBoard::builder("failover").store(scene.cluster.connect().await);
+    let another = JobBoard::builder(BOARD).store(scene.cluster.connect().await);
     let another = another.connect().await.unwrap();
     let sign = another.post(NewJob::new("sign")).await.unwrap();
     println!("  another has posted after {:?}", paused.elapsed());
@@ -391,7 +421,7 @@ async fn lose_quorum(mut scene: Scene) {
         sleep(WHILE).await;
         back
     };
-    let (back, told) = under_load(board, &scene.services, trouble).await;
+    let (back, told) = under_load(&scene.board, &scene.services, &scene.log, trouble).await;
     let failed = told.failed();
     assert!(!failed.is_empty());
     for call in failed {
@@ -449,7 +479,7 @@ async fn no_call_fails_when_the_lead_moves() {
             }
             sleep(WHILE).await;
         };
-        let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
+        let ((), told) = under_load(&scene.board, &scene.services, &scene.log, trouble).await;
         scene.end_without_failure(held, &told).await;
     })
     .await;
@@ -469,7 +499,7 @@ async fn board_goes_on_by_itself_when_all_members_were_killed_and_are_back() {
             println!("  they are back after {:?}", gone.elapsed());
             sleep(3 * WHILE).await;
         };
-        let ((), told) = under_load(&scene.board, &scene.services, trouble).await;
+        let ((), told) = under_load(&scene.board, &scene.services, &scene.log, trouble).await;
         scene.end_without_failure(held, &told).await;
     })
     .await;
