@@ -231,7 +231,7 @@ impl World {
                     _ = holding.changed() => {}
                 }
             }
-            Ok(())
+            Ok::<(), String>(())
         };
         let late = |_| {
             let time = began.elapsed();
@@ -239,9 +239,8 @@ impl World {
             format!("{time:?} after the faults, these are still held: {stuck:?}")
         };
         timeout(measure.latest(), all_well).await.map_err(late)??;
-        let mut times = self.times.lock().unwrap();
-        times.note(measure, began.elapsed());
-        drop(times);
+        let time = began.elapsed();
+        self.times.lock().unwrap().note(measure, time);
         // A call that began amid the faults can post a job after all others are done.
         let all_told = holding.wait_for(|holding| holding.told == WORKERS);
         if timeout(3 * (DEADLINE + SLACK), all_told).await.is_err() {

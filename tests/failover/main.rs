@@ -266,7 +266,7 @@ async fn kill_leader(mut scene: Scene, leader: usize) {
     let mut owner = Process::start("owner_that_dies_with_the_leader", &endpoints);
     assert_eq!(owner.says().await, "holds 2");
     scene.cluster.move_leader(leader).await;
-    let (board, cluster) = (&scene.board, &mut scene.cluster);
+    let cluster = &mut scene.cluster;
     let trouble = async {
         sleep(WHILE).await;
         cluster.kill(&[leader]);
