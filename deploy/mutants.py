@@ -115,7 +115,8 @@ STEPS = [
 def cargo_test(step, etcds):
     """What the tests of a step print when they fail; nothing if they pass or do not end."""
     settings = {"RUSTFLAGS": "--cfg tokio_unstable", "CARGO_PROFILE_DEV_OPT_LEVEL": "1",
-                "SEEDS": SEEDS, "RUST_BACKTRACE": "0", "JOBBOARD_TEST_ETCDS": etcds}
+                "SEEDS": SEEDS, "RUST_BACKTRACE": "0", "JOBBOARD_TEST_ETCDS": etcds,
+                "ETCD": etcds.split(":")[0]}
     command = ["cargo", "test", "--locked", "--no-default-features",
                "--target-dir", str(COPY / "target"), *step]
     ready = {"cwd": COPY, "env": {**os.environ, **settings}, "text": True,
