@@ -181,6 +181,12 @@ impl History {
         self.ended.contains_key(&uuid)
     }
 
+    /// The number of a job that was ever on the board.
+    pub(super) fn number_of(&self, uuid: Uuid) -> Option<u64> {
+        let mut changes = self.changes.iter();
+        Some(changes.find(|change| change.uuid == uuid)?.number)
+    }
+
     /// Takes in what one revision, or several whole ones, did. What it has taken in before is passed over: a
     /// member of etcd that lags behind tells it again.
     pub(super) fn take(&mut self, events: &[Event]) -> Result<(), Violation> {

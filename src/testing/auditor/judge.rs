@@ -1,12 +1,14 @@
 //! Whether what clients were told is what happened.
 
+mod views;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use super::{
     history::{Change, History, What},
-    log::{Answer, Asked, Belief, Call, Held, Noted, Told, ToldEnd, View},
+    log::{Answer, Asked, Belief, Call, Held, Noted, ToldEnd},
     story::{Promise, Violation},
 };
 use crate::{ErrorKind, store::Revision};
@@ -214,66 +216,6 @@ impl<'a> Judge<'a> {
                 let how = if *trashed { "trashed" } else { "consumed" };
                 let why = format!("{client} was told that {job} was {how}, and it was not");
                 return Err(Violation::new(Promise::Kept, None, why));
-            }
-        }
-        Ok(())
-    }
-
-    /// I5: each view is the board at its revision.
-    fn views(&self, views: &[View]) -> Result<(), Violation> {
-        let mut views: Vec<_> = views.iter().collect();
-        views.sort_by_key(|view| view.revision);
-        let mut board = BTreeMap::<Uuid, Option<String>>::new();
-        let mut changes = self.history.changes.iter().peekable();
-        for view in views {
-            while let Some(change) = changes.next_if(|next| next.revision <= view.revision) {
-                match &change.what {
-                    What::Posted { .. } | What::Restored | What::Freed { .. } => {
-                        _ = board.insert(change.uuid, None);
-                    }
-                    What::Claimed { who } => _ = board.insert(change.uuid, Some(who.clone())),
-                    What::Consumed { .. } | What::Trashed { .. } => _ = board.remove(&change.uuid),
-                }
-            }
-            let seen: BTreeMap<_, _> = view.jobs.iter().cloned().collect();
-            if seen != board || seen.len() != view.jobs.len() {
-                let (client, at) = (&view.client, view.revision);
-                let why = format!(
-                    "{client} saw {:?} at {at}, where there was {board:?}",
-                    view.jobs
-                );
-                return Err(Violation::new(Promise::View, None, why));
-            }
-        }
-        Ok(())
-    }
-
-    /// I5: what each subscriber was told happened so, in that order, and it was told how each job ended
-    /// up.
-    fn told(&self, told: &[Told], deaf: &BTreeSet<String>) -> Result<(), Violation> {
-        let mut subscribers = BTreeMap::<&str, Vec<(Uuid, bool)>>::new();
-        for one in told {
-            let told = subscribers.entry(&one.client).or_default();
-            told.push((one.job, one.came));
-        }
-        for (subscriber, told) in subscribers {
-            let mut there = BTreeSet::new();
-            for (job, came) in &told {
-                let news = if *came {
-                    there.insert(*job)
-                } else {
-                    there.remove(job)
-                };
-                if !news {
-                    let what = if *came { "came" } else { "went" };
-                    let why = format!("{subscriber} was told twice that {job} {what}");
-                    return Err(Violation::new(Promise::View, None, why));
-                }
-            }
-            let board: BTreeSet<_> = self.history.jobs().values().map(|job| job.uuid).collect();
-            if there != board && !deaf.contains(subscriber) {
-                let why = format!("{subscriber} was told of {there:?}, and {board:?} is there");
-                return Err(Violation::new(Promise::View, None, why));
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fmt,
+    fmt, iter,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -122,12 +122,34 @@ pub(super) struct View {
     pub(super) jobs: Vec<(Uuid, Option<String>)>,
 }
 
-/// What a subscriber was told: that a job came onto the board, or went off it.
+/// What a subscriber was told.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     pub(super) client: String,
-    pub(super) job: Uuid,
-    pub(super) came: bool,
+    /// At which it happened, or at which a list showed it.
+    pub(super) revision: Revision,
+    pub(super) news: News,
+    /// How often the view was listed again until then, if that is known: a list merges what happened.
+    pub(super) lists: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// It listens, from this revision on.
+    Listens,
+    /// A job came onto the board.
+    Came(Uuid),
+    /// A job went off the board.
+    Went(Uuid),
+}
+
+impl News {
+    pub(super) const fn job(&self) -> Option<&Uuid> {
+        match self {
+            Self::Listens => None,
+            Self::Came(job) | Self::Went(job) => Some(job),
+        }
+    }
 }
 
 /// What one who waited for a job was told of its end.
@@ -136,6 +158,16 @@ pub(super) struct ToldEnd {
     pub(super) client: String,
     pub(super) job: Uuid,
     pub(super) trashed: bool,
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listens => f.write_str("nothing yet"),
+            Self::Came(job) => write!(f, "that {job} came"),
+            Self::Went(job) => write!(f, "that {job} went"),
+        }
+    }
 }
 
 impl fmt::Display for Call {
@@ -222,7 +254,8 @@ impl Log {
     }
 
     /// Listens to what comes onto a board and goes off it, what is there now included, as this subscriber:
-    /// the future that is given notes what it is told, until the board is closed.
+    /// the future that is given notes what it is told, until the board is closed. It is to run on the
+    /// thread on which the board was connected.
     ///
     /// # Errors
     /// Those of [`JobBoard::events`].
@@ -235,30 +268,34 @@ impl Log {
         board: &JobBoard,
     ) -> Result<impl Future<Output = ()> + Send + use<>> {
         let mut events = board.events([EventKind::Posted, EventKind::Removal])?;
-        for job in board.jobs() {
-            self.told_of_post(subscriber, job.uuid());
+        if let Some(lists) = lists(board) {
+            let there = board.jobs().map(|job| News::Came(job.uuid()));
+            for news in iter::once(News::Listens).chain(there) {
+                self.told(subscriber, board.revision(), news, Some(lists));
+            }
         }
-        let (log, subscriber) = (self.clone(), subscriber.to_owned());
+        let (log, subscriber, board) = (self.clone(), subscriber.to_owned(), board.clone());
         Ok(async move {
             while let Some(told) = events.next().await {
-                match told.event {
-                    Event::Posted(job) => log.told_of_post(&subscriber, job.uuid()),
-                    Event::Removal(job) => log.told_of_removal(&subscriber, job.uuid()),
+                let news = match told.event {
+                    Event::Posted(job) => News::Came(job.uuid()),
+                    Event::Removal(job) => News::Went(job.uuid()),
                     #[expect(clippy::panic, reason = "a test is to fail")]
                     other => panic!("{subscriber} was told {other:?}"),
-                }
+                };
+                log.told(&subscriber, told.revision, news, lists(&board));
             }
         })
     }
 
-    /// A subscriber was told that a job came onto the board.
-    pub fn told_of_post(&self, subscriber: &str, job: Uuid) {
-        self.told(subscriber, job, true);
+    /// A subscriber was told that a job came onto the board, at this revision.
+    pub fn told_of_post(&self, subscriber: &str, revision: Revision, job: Uuid) {
+        self.told(subscriber, revision, News::Came(job), None);
     }
 
-    /// A subscriber was told that a job went off the board.
-    pub fn told_of_removal(&self, subscriber: &str, job: Uuid) {
-        self.told(subscriber, job, false);
+    /// A subscriber was told that a job went off the board, at this revision.
+    pub fn told_of_removal(&self, subscriber: &str, revision: Revision, job: Uuid) {
+        self.told(subscriber, revision, News::Went(job), None);
     }
 
     /// One who waited for a job was told how it ended, unless that it was not in time.
@@ -285,11 +322,18 @@ impl Log {
         self.lock().deaf.insert(subscriber.to_owned());
     }
 
-    fn told(&self, subscriber: &str, job: Uuid, came: bool) {
+    pub(super) fn told(
+        &self,
+        subscriber: &str,
+        revision: Revision,
+        news: News,
+        lists: Option<u64>,
+    ) {
         self.lock().told.push(Told {
             client: subscriber.to_owned(),
-            job,
-            came,
+            revision,
+            news,
+            lists,
         });
     }
 
@@ -312,6 +356,11 @@ impl Log {
     pub(super) fn lock(&self) -> MutexGuard<'_, Noted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How often the view was listed again, while there is one.
+fn lists(board: &JobBoard) -> Option<u64> {
+    (board.revision() > Revision::ZERO).then(|| board.counts().relists)
 }
 
 impl Noted {

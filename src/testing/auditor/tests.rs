@@ -1,3 +1,4 @@
+mod listening;
 mod taskflow;
 mod told;
 

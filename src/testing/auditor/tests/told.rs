@@ -35,11 +35,14 @@ impl Scene {
         self.board.claim(&job, who).await.unwrap()
     }
 
+    /// The revision of the store.
+    pub(super) async fn now(&self) -> Revision {
+        let any = RangeRequest::new(Key::new("/taskflow/none").unwrap());
+        self.store.range(any).await.unwrap().header.revision
+    }
+
     pub(super) async fn broken(&self) -> Option<Promise> {
-        let any = Key::new("/taskflow/none").unwrap();
-        let now = self.store.range(RangeRequest::new(any));
-        let now = now.await.unwrap().header.revision;
-        assert!(self.auditor.caught_up(now).await);
+        assert!(self.auditor.caught_up(self.now().await).await);
         self.auditor.audit().err().map(|broken| broken.promise())
     }
 }
@@ -114,20 +117,6 @@ async fn view_that_is_not_the_board_is_found() {
     assert_eq!(scene.broken().await, Some(Promise::View));
 }
 
-#[tokio::test]
-async fn what_is_told_twice_or_not_at_all_is_found() {
-    let scene = Scene::new().await;
-    let job = scene.post("job").await.uuid();
-    scene.log.told_of_post("listener", job);
-    assert_eq!(scene.broken().await, None);
-    scene.log.told_of_removal("listener", job);
-    assert_eq!(scene.broken().await, Some(Promise::View));
-    scene.log.deaf("listener");
-    assert_eq!(scene.broken().await, None);
-    scene.log.told_of_removal("listener", job);
-    assert_eq!(scene.broken().await, Some(Promise::View));
-}
-
 #[tokio::test(start_paused = true)]
 async fn two_who_believe_at_the_same_time_are_found() {
     for overlap in [false, true] {
@@ -180,20 +169,4 @@ async fn end_that_was_told_and_was_another_is_found() {
     assert_eq!(scene.broken().await, None);
     told(Ended::Trashed(None));
     assert_eq!(scene.broken().await, Some(Promise::Kept));
-}
-
-#[tokio::test]
-async fn listener_notes_what_is_there_and_what_it_is_told() {
-    let scene = Scene::new().await;
-    let there = scene.claim("there").await;
-    let listening = scene.log.listening("listener", &scene.board).unwrap();
-    let listening = tokio::spawn(listening);
-    scene.post("later").await;
-    there.consume().await.unwrap();
-    scene.board.close().await;
-    listening.await.unwrap();
-    assert_eq!(scene.broken().await, None);
-    // It was told of that already.
-    scene.log.told_of_removal("listener", there.job().uuid());
-    assert_eq!(scene.broken().await, Some(Promise::View));
 }
