@@ -119,6 +119,8 @@ struct Trashing {
 enum End {
     Consumed,
     Trashed,
+    /// It was purged from the trash.
+    Purged,
 }
 
 /// All that happened.
@@ -132,6 +134,10 @@ pub(super) struct History {
     pub(super) revision: Revision,
     /// Whether clients of TaskFlow's are on the board.
     pub(super) beside_taskflow: bool,
+    /// Whether jobs may be purged from the trash.
+    pub(super) purging: bool,
+    /// What is in the trash, by its keys.
+    trash: BTreeMap<String, Uuid>,
     /// The jobs that such a client has put into the trash, and not yet off the board.
     trashing: BTreeMap<u64, Trashing>,
 }
@@ -142,7 +148,7 @@ struct Touched {
     data: Option<Touch>,
     owner: Option<Touch>,
     trashed: Vec<Uuid>,
-    untrashed: bool,
+    untrashed: Vec<Uuid>,
 }
 
 enum Touch {
@@ -160,6 +166,8 @@ impl History {
             posted: BTreeSet::new(),
             revision: Revision::ZERO,
             beside_taskflow: false,
+            purging: false,
+            trash: BTreeMap::new(),
             trashing: BTreeMap::new(),
         }
     }
@@ -209,7 +217,11 @@ impl History {
         Ok(())
     }
 
-    fn touch(&self, event: &Event, touched: &mut BTreeMap<u64, Touched>) -> Result<(), Violation> {
+    fn touch(
+        &mut self,
+        event: &Event,
+        touched: &mut BTreeMap<u64, Touched>,
+    ) -> Result<(), Violation> {
         let key = String::from_utf8_lossy(event.key().as_bytes());
         let Some((number, part)) = self.names.part(&key) else {
             return Ok(());
@@ -225,8 +237,14 @@ impl History {
         match (part, touch) {
             (Part::Data, touch) => touched.data = Some(touch),
             (Part::Owner, touch) => touched.owner = Some(touch),
-            (Part::Trash, Touch::Put(record)) => touched.trashed.push(uuid_of(number, &record)?),
-            (Part::Trash, Touch::Deleted) => touched.untrashed = true,
+            (Part::Trash, Touch::Put(record)) => {
+                let uuid = uuid_of(number, &record)?;
+                touched.trashed.push(uuid);
+                touched
+                    .untrashed
+                    .extend(self.trash.insert(key.into_owned(), uuid));
+            }
+            (Part::Trash, Touch::Deleted) => touched.untrashed.extend(self.trash.remove(&*key)),
         }
         Ok(())
     }
@@ -251,6 +269,7 @@ impl History {
                 return Err(broken(Promise::Kept, NOT_OFF_THE_BOARD));
             }
         }
+        self.purge(number, &touched.untrashed)?;
         match (&touched.owner, before.and_then(|job| job.owner)) {
             (Some(Touch::Put(_)), Some(owner)) => {
                 let why = format!("it was claimed while {} owned it", owner.who);
@@ -294,7 +313,8 @@ impl History {
         let uuid = uuid_of(number, posting)?;
         let what = match self.ended.get(&uuid) {
             Some(End::Consumed) => return broken("it came back after it was consumed"),
-            Some(End::Trashed) if !touched.untrashed => {
+            Some(End::Purged) => return broken("it came back after it was purged"),
+            Some(End::Trashed) if !touched.untrashed.contains(&uuid) => {
                 return broken("it came back and is still in the trash");
             }
             Some(End::Trashed) => What::Restored,
@@ -352,6 +372,20 @@ impl History {
         self.jobs.remove(&number);
         self.ended.insert(job.uuid, end);
         self.note(number, job.uuid, what);
+        Ok(())
+    }
+
+    /// Takes in that jobs went from the trash: onto the board, or else for good.
+    fn purge(&mut self, number: u64, untrashed: &[Uuid]) -> Result<(), Violation> {
+        for uuid in untrashed {
+            if let Some(end) = self.ended.get_mut(uuid) {
+                if !self.purging {
+                    let why = "it went from the trash and not onto the board";
+                    return Err(Violation::new(Promise::Kept, Some(number), why));
+                }
+                *end = End::Purged;
+            }
+        }
         Ok(())
     }
 

@@ -137,6 +137,14 @@ impl Auditor {
         self
     }
 
+    /// Bears with jobs that are purged from the trash, which is to be said before they are: otherwise a job
+    /// that went into the trash must stay there until it is restored.
+    #[must_use]
+    pub fn with_purging(self) -> Self {
+        lock(&self.seen).history.purging = true;
+        self
+    }
+
     /// Where clients note what they do.
     pub fn log(&self) -> Log {
         self.log.clone()

@@ -160,6 +160,35 @@ async fn job_that_is_on_the_board_and_in_the_trash_is_found() {
 }
 
 #[tokio::test]
+async fn job_that_goes_from_the_trash_is_found_unless_it_may_be_purged() {
+    for purging in [false, true] {
+        let mut raw = Raw::new().await;
+        if purging {
+            raw.auditor = raw.auditor.with_purging();
+        }
+        raw.posted().await;
+        raw.apply([all_of_job(), Op::put(trash(), posting(UUID).to_string())])
+            .await;
+        raw.apply([Op::delete(trash())]).await;
+        assert_eq!(raw.broken(), (!purging).then_some(Promise::Kept));
+        raw.posted().await;
+        assert_eq!(raw.broken(), Some(Promise::Kept));
+    }
+}
+
+#[tokio::test]
+async fn job_whose_place_in_the_trash_is_written_over_is_found() {
+    let raw = Raw::new().await;
+    for uuid in [UUID, "00000000-0000-4000-8000-000000000002"] {
+        assert_eq!(raw.broken(), None);
+        raw.apply([put("data", &posting(uuid))]).await;
+        raw.apply([all_of_job(), Op::put(trash(), posting(uuid).to_string())])
+            .await;
+    }
+    assert_eq!(raw.broken(), Some(Promise::Kept));
+}
+
+#[tokio::test]
 async fn posting_that_is_written_over_is_found() {
     let raw = Raw::new().await;
     raw.posted().await;
