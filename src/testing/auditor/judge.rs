@@ -118,39 +118,41 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// I3: nothing was consumed but by who was asked to, and nobody claimed twice by one call.
+    /// I3: nothing was consumed or trashed but by who was asked to, and nobody claimed twice by one call.
     fn asked_for(&self, noted: &Noted) -> Result<(), Violation> {
-        let calls = &noted.calls;
-        let consumes: BTreeSet<_> = calls
-            .iter()
-            .filter_map(|call| match call.asked {
-                Asked::Consume(held) => Some(held),
-                _ => None,
-            })
-            .collect();
-        let claims: BTreeSet<_> = calls
-            .iter()
-            .filter_map(|call| match &call.asked {
-                Asked::Claim(who) => Some(who.as_str()),
-                _ => None,
-            })
-            .collect();
-        let mut logged: BTreeSet<_> = self
+        let (mut consumes, mut trashes, mut claims) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for call in &noted.calls {
+            match &call.asked {
+                Asked::Consume(held) => _ = consumes.insert(*held),
+                Asked::Trash(held) => _ = trashes.insert(*held),
+                Asked::Claim(who) => _ = claims.insert(who.as_str()),
+                _ => {}
+            }
+        }
+        let logged: BTreeSet<_> = self
             .claims
             .iter()
             .filter(|(who, _)| claims.contains(*who))
             .flat_map(|(_, changes)| changes)
             .map(|change| change.held(change.revision))
             .collect();
-        // A client of TaskFlow's can consume the claim of a conductor, which asks for its claims itself.
-        if self.history.beside_taskflow {
-            logged.extend(noted.beliefs.iter().map(|belief| belief.held));
-        }
+        // Conductors ask for their claims themselves.
+        let believed: BTreeSet<_> = noted.beliefs.iter().map(|belief| belief.held).collect();
         for (held, end) in &self.ends {
-            let consumed = matches!(end.what, What::Consumed { .. });
-            if consumed && !consumes.contains(held) && logged.contains(held) {
+            let (how, asked) = match end.what {
+                What::Consumed { .. } if logged.contains(held) || believed.contains(held) => {
+                    ("consumed", &consumes)
+                }
+                // Conductors trash by themselves too.
+                What::Trashed { .. } if logged.contains(held) && !self.history.beside_taskflow => {
+                    ("trashed", &trashes)
+                }
+                _ => continue,
+            };
+            if !asked.contains(held) {
                 let token = held.token;
-                let why = format!("it was consumed with token {token}, and nobody asked for that");
+                let why = format!("it was {how} with token {token}, and nobody asked for that");
                 return Err(Violation::new(Promise::Fenced, Some(end.number), why));
             }
         }

@@ -106,6 +106,35 @@ async fn consume_that_nobody_asked_for_is_found() {
 }
 
 #[tokio::test]
+async fn consume_of_what_somebody_believes_in_is_to_be_asked_for() {
+    for asked in [false, true] {
+        let scene = Scene::new().await;
+        let claim = scene.claim("me").await;
+        scene.log.believe(&claim);
+        if asked {
+            let _consuming = scene.log.consuming("client", &claim);
+        }
+        claim.consume().await.unwrap();
+        assert_eq!(scene.broken().await, (!asked).then_some(Promise::Fenced));
+    }
+}
+
+#[tokio::test]
+async fn trashing_that_nobody_asked_for_is_found() {
+    for asked in [false, true] {
+        let scene = Scene::new().await;
+        let claiming = scene.log.claiming("client", "me");
+        let claim = scene.claim("me").await;
+        if asked {
+            let _trashing = scene.log.trashing("client", &claim);
+        }
+        claim.trash("no good").await.unwrap();
+        claiming.claimed(&Ok(claim));
+        assert_eq!(scene.broken().await, (!asked).then_some(Promise::Fenced));
+    }
+}
+
+#[tokio::test]
 async fn view_that_is_not_the_board_is_found() {
     let scene = Scene::new().await;
     scene.post("job").await;
