@@ -67,7 +67,8 @@ impl User {
             }
             self.step().await;
         }
-        world.hold(self.claims.iter().map(|claim| claim.owner().to_owned()));
+        let held = self.claims.iter().filter(|claim| claim.is_held());
+        world.hold(held.map(|claim| claim.owner().to_owned()));
         world.calm().await;
         self.finish().await;
     }

@@ -89,6 +89,7 @@ impl Worker {
             .life
             .claims
             .iter()
+            .filter(|claim| claim.is_held())
             .map(|claim| claim.owner().to_owned());
         self.world.holding.lock().unwrap().extend(owners);
         _ = times.wait_for(|now| *now == Times::Calm).await;

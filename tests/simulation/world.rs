@@ -137,13 +137,14 @@ async fn live(seed: u64, homes: Homes) -> Ran {
     }
     tell.send_replace(Times::Still);
     sleep(TTL + LATE).await;
-    let recovered = world.recovered();
+    let holding = world.holding.lock().unwrap().clone();
+    let recovered = world.auditor.recovered(|owner| holding.contains(owner));
     tell.send_replace(Times::Calm);
     let ended = timeout(CALM, workers.join_all()).await;
     let left = world.auditor.on_board();
     let audited = match (world.auditor.audit(), recovered, ended) {
         (Err(broken), ..) => Err(broken.to_string()),
-        (_, Err(stuck), _) => Err(stuck),
+        (_, Err(stuck), _) => Err(stuck.to_string()),
         (_, _, Err(_)) => Err(format!(
             "it does not end, and these jobs are left: {left:?}"
         )),
@@ -234,19 +235,6 @@ impl World {
             // It can have been done before.
             _ = self.memory.compact(now).await;
         }
-    }
-
-    /// Whether each job that has an owner has one that lives and holds it.
-    fn recovered(&self) -> Result<(), String> {
-        let holding = self.holding.lock().unwrap();
-        for (number, owner) in self.auditor.on_board() {
-            if let Some(owner) = owner
-                && !holding.contains(&owner)
-            {
-                return Err(format!("job {number} is still held by {owner}"));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -271,8 +271,9 @@ impl History {
         }
         self.purge(number, &touched.untrashed)?;
         match (&touched.owner, before.and_then(|job| job.owner)) {
-            (Some(Touch::Put(_)), Some(owner)) => {
-                let why = format!("it was claimed while {} owned it", owner.who);
+            (Some(Touch::Put(record)), Some(owner)) => {
+                let who = record["owner"].as_str().unwrap_or_default();
+                let why = format!("it was claimed by {who} while {} owned it", owner.who);
                 return Err(broken(Promise::OneOwner, &why));
             }
             (Some(Touch::Put(record)), None) => {

@@ -73,12 +73,12 @@ impl<'a> Judge<'a> {
             return Ok(());
         };
         let found = self.found(&call.asked);
-        let broken = |number, why: String| {
-            let why = format!("{why}: {call}");
+        let broken = |why: String| {
+            let (number, why) = (self.number_of(&call.asked), format!("{why}: {call}"));
             Err(Violation::new(Promise::Definite, number, why))
         };
         match (answer, found) {
-            (Answer::Done(_), None) => broken(None, "what succeeded did not happen".to_owned()),
+            (Answer::Done(_), None) => broken("what succeeded did not happen".to_owned()),
             (Answer::Done(Some(told)), Some(change)) => {
                 let right = match call.asked {
                     // The token is the revision.
@@ -90,13 +90,13 @@ impl<'a> Judge<'a> {
                     return Ok(());
                 }
                 let why = format!("it happened at {} and not as told", change.revision);
-                broken(Some(change.number), why)
+                broken(why)
             }
             // An owner's key can go for other reasons.
             (Answer::Failed(_), Some(_)) if matches!(call.asked, Asked::Abandon(_)) => Ok(()),
             (Answer::Failed(_) | Answer::NotNeeded, Some(change)) => {
                 let why = format!("what failed happened at {}", change.revision);
-                broken(Some(change.number), why)
+                broken(why)
             }
             (Answer::Done(None), Some(_))
             | (Answer::Failed(_) | Answer::NotNeeded, None)
@@ -115,6 +115,16 @@ impl<'a> Judge<'a> {
             }
             Asked::Trash(held) => end(held).filter(|end| matches!(end.what, What::Trashed { .. })),
             Asked::Abandon(held) => end(held),
+        }
+    }
+
+    /// The number of the job that a call is about, if any job is known to be.
+    pub(super) fn number_of(&self, asked: &Asked) -> Option<u64> {
+        match asked {
+            Asked::Consume(held) | Asked::Abandon(held) | Asked::Trash(held) => {
+                self.history.number_of(held.job)
+            }
+            Asked::Post(_) | Asked::Claim(_) => Some(self.found(asked)?.number),
         }
     }
 
@@ -217,7 +227,8 @@ impl<'a> Judge<'a> {
             if !ends.contains(&(*job, *trashed)) {
                 let how = if *trashed { "trashed" } else { "consumed" };
                 let why = format!("{client} was told that {job} was {how}, and it was not");
-                return Err(Violation::new(Promise::Kept, None, why));
+                let number = self.history.number_of(*job);
+                return Err(Violation::new(Promise::Kept, number, why));
             }
         }
         Ok(())
@@ -242,9 +253,7 @@ impl<'a> Judge<'a> {
                         "the owner with token {one} believed that it owned {job}, that with token {other} did so \
                      too {then:?} later, and the first went on {on}"
                     );
-                    let mut changes = self.history.changes.iter();
-                    let number = changes.find(|change| change.uuid == job);
-                    let number = number.map(|change| change.number);
+                    let number = self.history.number_of(job);
                     return Err(Violation::new(Promise::OneBelief, number, why));
                 }
             }

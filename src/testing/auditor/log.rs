@@ -30,7 +30,7 @@ pub struct Calling {
     index: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Noted {
     pub(super) calls: Vec<Call>,
     pub(super) beliefs: Vec<Belief>,

@@ -7,6 +7,7 @@
 mod history;
 mod judge;
 mod log;
+mod shortest;
 mod story;
 
 use std::{
@@ -20,9 +21,8 @@ use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use uuid::Uuid;
 
 use self::{
-    history::{Change, History, Names, What},
+    history::{History, Names},
     judge::Judge,
-    log::Noted,
 };
 pub use self::{
     log::{Calling, Held, Log},
@@ -175,6 +175,23 @@ impl Auditor {
         lock(&self.seen).history.has_ended(job)
     }
 
+    /// Judges, when the time is over in which that is promised after all trouble, that each job on the board
+    /// has no owner or one that lives and knows of it: of which this is true.
+    ///
+    /// # Errors
+    /// The first job of which that is not so, with what led to it.
+    pub fn recovered(&self, lives: impl Fn(&str) -> bool) -> Result<(), Violation> {
+        let seen = lock(&self.seen);
+        for (number, job) in seen.history.jobs() {
+            if let Some(owner) = job.owner.as_ref().filter(|owner| !lives(&owner.who)) {
+                let why = format!("it is still held by {}", owner.who);
+                let broken = Violation::new(Promise::Recovered, Some(*number), why);
+                return Err(shortest::told(&seen.history, &self.log.lock(), broken));
+            }
+        }
+        Ok(())
+    }
+
     /// All that happened and was noted so far, a line each.
     pub fn trace(&self) -> String {
         let seen = lock(&self.seen);
@@ -202,11 +219,7 @@ impl Auditor {
             Some(broken) => Err(broken.clone()),
             None => Judge::new(&seen.history).judge(&noted),
         };
-        let told = |broken: Violation| {
-            let story = story(&seen.history.changes, &noted, broken.number());
-            broken.told(story)
-        };
-        judged.map_err(told)?;
+        judged.map_err(|broken| shortest::told(&seen.history, &noted, broken))?;
         let unsure = noted
             .calls
             .iter()
@@ -272,34 +285,6 @@ impl<S: Store> Tail<S> {
         }
         None
     }
-}
-
-/// What happened to a job, and what was asked about it.
-fn story(changes: &[Change], noted: &Noted, number: Option<u64>) -> Vec<String> {
-    let ours = changes
-        .iter()
-        .filter(|change| Some(change.number) == number);
-    let (mut names, mut jobs, mut lines) = (Vec::new(), Vec::new(), Vec::new());
-    for change in ours {
-        match &change.what {
-            What::Posted { name } | What::Claimed { who: name } => names.push(name.clone()),
-            _ => {}
-        }
-        jobs.push(change.uuid);
-        lines.push(format!("at {}: {:?}", change.revision, change.what));
-    }
-    for call in &noted.calls {
-        let about = match &call.asked {
-            log::Asked::Post(name) | log::Asked::Claim(name) => names.contains(name),
-            log::Asked::Consume(held) | log::Asked::Abandon(held) | log::Asked::Trash(held) => {
-                jobs.contains(&held.job)
-            }
-        };
-        if about {
-            lines.push(call.to_string());
-        }
-    }
-    lines
 }
 
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {

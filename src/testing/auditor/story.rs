@@ -56,7 +56,7 @@ impl Violation {
     }
 
     /// Adds what led to it.
-    pub(super) fn told(mut self, story: Vec<String>) -> Self {
+    pub(super) fn with(mut self, story: Vec<String>) -> Self {
         self.story = story;
         self
     }

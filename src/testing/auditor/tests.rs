@@ -1,4 +1,5 @@
 mod listening;
+mod shortest;
 mod taskflow;
 mod told;
 
@@ -244,22 +245,4 @@ async fn store_that_was_away_is_looked_at_again_and_what_it_tells_again_is_passe
 async fn store_revision(store: &Memory) -> u64 {
     let any = RangeRequest::new(key("data"));
     store.range(any).await.unwrap().header.revision.get()
-}
-
-#[tokio::test]
-async fn story_tells_what_led_to_it() {
-    let raw = Raw::new().await;
-    raw.posted().await;
-    raw.claimed().await;
-    raw.claimed().await;
-    let told = raw.auditor.audit().unwrap_err().to_string();
-    let lines: Vec<_> = told.lines().collect();
-    assert!(
-        lines[0].contains("job 1") && lines[0].contains("me"),
-        "{told}"
-    );
-    assert!(
-        lines[1].contains("Posted") && lines[2].contains("Claimed"),
-        "{told}"
-    );
 }
