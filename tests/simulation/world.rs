@@ -11,7 +11,7 @@ use jobboard::{
     JobBoard, JobBoardBuilder,
     clock::Clock,
     random::Random,
-    store::{Faults, Faulty, Key, Memory, RangeRequest, Store},
+    store::{Faults, Faulty, Key, Memory, RangeRequest, Revision, Store},
     testing::{Audit, Auditor},
 };
 use tokio::{
@@ -137,10 +137,12 @@ async fn live(seed: u64, homes: Homes) -> Ran {
     }
     tell.send_replace(Times::Still);
     sleep(TTL + LATE).await;
+    world.catch_up().await;
     let holding = world.holding.lock().unwrap().clone();
     let recovered = world.auditor.recovered(|owner| holding.contains(owner));
     tell.send_replace(Times::Calm);
     let ended = timeout(CALM, workers.join_all()).await;
+    world.catch_up().await;
     let left = world.auditor.on_board();
     let audited = match (world.auditor.audit(), recovered, ended) {
         (Err(broken), ..) => Err(broken.to_string()),
@@ -229,12 +231,20 @@ impl World {
 
     /// Forgets all that the store need not keep.
     async fn compact(&self) {
+        let now = self.catch_up().await;
+        // It can have been done before.
+        _ = self.memory.compact(now).await;
+    }
+
+    /// Waits until the auditor has seen all that happened. Gives the revision of that.
+    async fn catch_up(&self) -> Revision {
         let any = RangeRequest::new(Key::new("/").unwrap());
         let now = self.memory.range(any).await.unwrap().header.revision;
-        if self.auditor.caught_up(now).await {
-            // It can have been done before.
-            _ = self.memory.compact(now).await;
-        }
+        assert!(
+            self.auditor.caught_up(now).await,
+            "the auditor sees no more"
+        );
+        now
     }
 }
 

@@ -39,7 +39,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 ///
 /// It is to be started before anything is on the board, on the store itself and not on what fails by
 /// chance before it; and the store must not forget what it has not [seen](Self::caught_up). A store that
-/// was away is looked at again from where it was left.
+/// was away, or refused it for a while, is looked at again from where it was left.
 ///
 /// # Examples
 /// ```
@@ -273,9 +273,12 @@ impl<S: Store> Tail<S> {
         self.told.send_modify(|told| *told = last.max(*told));
     }
 
-    /// Goes on after what it has seen, when the store was only away.
+    /// Goes on after what it has seen, unless what comes then can not be told, however often it is asked for.
     async fn again(&self, mut error: store::Error) -> Option<WatchStream> {
-        while error.kind() == ErrorKind::Unavailable {
+        while !matches!(
+            error.kind(),
+            ErrorKind::Compacted | ErrorKind::TooLarge | ErrorKind::Invalid
+        ) {
             let next = WatchRequest::new(self.all.clone(), self.told.borrow().next());
             match self.store.watch(next).await {
                 Ok(events) => return Some(events),

@@ -242,6 +242,29 @@ async fn store_that_was_away_is_looked_at_again_and_what_it_tells_again_is_passe
     assert_eq!(auditor.audit().unwrap().changes, 300);
 }
 
+#[tokio::test]
+async fn store_is_looked_at_again_after_all_but_what_stays_so() {
+    use ErrorKind as Kind;
+    for (kind, again) in [
+        (Kind::Unavailable, true),
+        (Kind::Denied, true),
+        (Kind::Ambiguous, true),
+        (Kind::Compacted, false),
+        (Kind::TooLarge, false),
+        (Kind::Invalid, false),
+    ] {
+        let seen = Raw::new().await.auditor.seen.clone();
+        let tail = Tail {
+            store: Memory::new(),
+            all: KeyRange::prefix(Key::new("/ns/").unwrap()),
+            seen,
+            told: watch::Sender::default(),
+        };
+        let error = store::Error::new(kind, "for a test");
+        assert_eq!(tail.again(error).await.is_some(), again, "{kind:?}");
+    }
+}
+
 async fn store_revision(store: &Memory) -> u64 {
     let any = RangeRequest::new(key("data"));
     store.range(any).await.unwrap().header.revision.get()
