@@ -191,7 +191,8 @@ impl User {
             return;
         };
         if let Some(job) = trash.jobs.first() {
-            _ = self.call(review.restore(job)).await;
+            let calling = self.world.log.restoring(&self.name, job);
+            calling.posted(&self.call(review.restore(job)).await);
         }
     }
 
@@ -205,9 +206,9 @@ impl User {
         }
         let (holder, job) = &held[usize::try_from(below(&self.chance, held.len() as u64)).unwrap()];
         let claim = Held::new(job.uuid(), holder.token);
-        self.world.log.disbelieve(claim);
+        let calling = self.world.log.releasing(&self.name, claim);
         let releasing = self.board.release(job.id(), holder.token, None);
-        _ = self.call(releasing).await;
+        calling.settled(&self.call(releasing).await);
     }
 
     /// Does all that is left for users, with the others.

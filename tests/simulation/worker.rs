@@ -276,7 +276,8 @@ impl Worker {
             return;
         };
         if let Some(job) = trash.jobs.first() {
-            _ = ended(review.restore(job)).await;
+            let calling = self.log.restoring(&self.life.name, job);
+            calling.posted(&ended(review.restore(job)).await);
         }
     }
 
@@ -287,16 +288,19 @@ impl Worker {
             .jobs()
             .find_map(|job| Some((board.holder(job.id())?, job)));
         if let Some((holder, job)) = held {
-            self.log.disbelieve(Held::new(job.uuid(), holder.token));
-            _ = ended(board.release(job.id(), holder.token, None)).await;
+            let claim = Held::new(job.uuid(), holder.token);
+            let calling = self.log.releasing(&self.life.name, claim);
+            calling.settled(&ended(board.release(job.id(), holder.token, None)).await);
         }
     }
 
     /// Asks for a job to be stopped: one that nobody holds goes into the trash.
-    async fn cancel(&self) {
+    async fn cancel(&mut self) {
+        let operator = self.name("operator");
         let board = &self.life.board;
         if let Some(job) = board.jobs().next() {
-            _ = ended(board.cancel(&job, "operator", None)).await;
+            let calling = self.log.trashing_unclaimed(&self.life.name, &operator);
+            calling.cancelled(&ended(board.cancel(&job, &operator, None)).await);
         }
     }
 

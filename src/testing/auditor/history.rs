@@ -65,7 +65,10 @@ pub(super) enum What {
     Posted {
         name: String,
     },
-    Restored,
+    /// With the revision at which it had been put into the trash.
+    Restored {
+        trashed: Revision,
+    },
     Claimed {
         who: String,
     },
@@ -76,9 +79,10 @@ pub(super) enum What {
     Consumed {
         token: Revision,
     },
-    /// With the token of the owner, if it had one.
+    /// With the token of the owner, if it had one, and who is said to have done so.
     Trashed {
         token: Option<Revision>,
+        by: Option<String>,
     },
 }
 
@@ -136,8 +140,8 @@ pub(super) struct History {
     pub(super) beside_taskflow: bool,
     /// Whether jobs may be purged from the trash.
     pub(super) purging: bool,
-    /// What is in the trash, by its keys.
-    trash: BTreeMap<String, Uuid>,
+    /// What is in the trash, by its keys, and since when.
+    trash: BTreeMap<String, (Uuid, Revision)>,
     /// The jobs that such a client has put into the trash, and not yet off the board.
     trashing: BTreeMap<u64, Trashing>,
 }
@@ -148,7 +152,9 @@ struct Touched {
     data: Option<Touch>,
     owner: Option<Touch>,
     trashed: Vec<Uuid>,
-    untrashed: Vec<Uuid>,
+    trashed_by: Option<String>,
+    /// What went from the trash, and since when it had been there.
+    untrashed: Vec<(Uuid, Revision)>,
 }
 
 enum Touch {
@@ -240,9 +246,10 @@ impl History {
             (Part::Trash, Touch::Put(record)) => {
                 let uuid = uuid_of(number, &record)?;
                 touched.trashed.push(uuid);
-                touched
-                    .untrashed
-                    .extend(self.trash.insert(key.into_owned(), uuid));
+                let by = record["jobboard"]["trashed_by"].as_str();
+                touched.trashed_by = by.map(str::to_owned);
+                let place = self.trash.insert(key.into_owned(), (uuid, self.revision));
+                touched.untrashed.extend(place);
             }
             (Part::Trash, Touch::Deleted) => touched.untrashed.extend(self.trash.remove(&*key)),
         }
@@ -315,10 +322,13 @@ impl History {
         let what = match self.ended.get(&uuid) {
             Some(End::Consumed) => return broken("it came back after it was consumed"),
             Some(End::Purged) => return broken("it came back after it was purged"),
-            Some(End::Trashed) if !touched.untrashed.contains(&uuid) => {
-                return broken("it came back and is still in the trash");
+            Some(End::Trashed) => {
+                let mut places = touched.untrashed.iter();
+                let Some((_, trashed)) = places.find(|(job, _)| *job == uuid) else {
+                    return broken("it came back and is still in the trash");
+                };
+                What::Restored { trashed: *trashed }
             }
-            Some(End::Trashed) => What::Restored,
             None if self.posted.contains(&uuid) => return broken("it was posted twice"),
             None => What::Posted {
                 name: posting["name"].as_str().unwrap_or_default().to_owned(),
@@ -364,7 +374,10 @@ impl History {
                 let why = "it was consumed while nobody owned it";
                 return Err(Violation::new(Promise::Fenced, Some(number), why));
             }
-            ([uuid], token) if *uuid == job.uuid => (End::Trashed, What::Trashed { token }),
+            ([uuid], token) if *uuid == job.uuid => {
+                let by = touched.trashed_by.clone();
+                (End::Trashed, What::Trashed { token, by })
+            }
             _ => {
                 let why = "another job went into the trash in its place";
                 return Err(Violation::new(Promise::Kept, Some(number), why));
@@ -377,8 +390,8 @@ impl History {
     }
 
     /// Takes in that jobs went from the trash: onto the board, or else for good.
-    fn purge(&mut self, number: u64, untrashed: &[Uuid]) -> Result<(), Violation> {
-        for uuid in untrashed {
+    fn purge(&mut self, number: u64, untrashed: &[(Uuid, Revision)]) -> Result<(), Violation> {
+        for (uuid, _) in untrashed {
             if let Some(end) = self.ended.get_mut(uuid) {
                 if !self.purging {
                     let why = "it went from the trash and not onto the board";

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     history::{Change, History, What},
-    log::{Answer, Asked, Belief, Call, Held, Noted, ToldEnd},
+    noted::{Answer, Asked, Belief, Call, Held, Noted, ToldEnd},
     story::{Promise, Violation},
 };
 use crate::{ErrorKind, store::Revision};
@@ -18,6 +18,10 @@ pub(super) struct Judge<'a> {
     history: &'a History,
     posts: BTreeMap<&'a str, &'a Change>,
     claims: BTreeMap<&'a str, Vec<&'a Change>>,
+    /// By since when each job had been in the trash.
+    restores: BTreeMap<(Uuid, Revision), &'a Change>,
+    /// What was trashed that nobody owned, by who did so.
+    discards: BTreeMap<&'a str, &'a Change>,
     /// How each claim ended.
     ends: BTreeMap<Held, &'a Change>,
 }
@@ -25,6 +29,7 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     pub(super) fn new(history: &'a History) -> Self {
         let (mut posts, mut claims, mut ends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut restores, mut discards) = (BTreeMap::new(), BTreeMap::new());
         for change in &history.changes {
             match &change.what {
                 What::Posted { name } => _ = posts.insert(name.as_str(), change),
@@ -35,16 +40,23 @@ impl<'a> Judge<'a> {
                 What::Freed { token } | What::Consumed { token } => {
                     ends.insert(change.held(*token), change);
                 }
-                What::Trashed { token } => {
-                    ends.extend(token.map(|token| (change.held(token), change)));
+                What::Trashed {
+                    token: Some(token), ..
+                } => _ = ends.insert(change.held(*token), change),
+                What::Trashed { token: None, by } => {
+                    discards.extend(by.as_deref().map(|by| (by, change)));
                 }
-                What::Restored => {}
+                What::Restored { trashed } => {
+                    restores.insert((change.uuid, *trashed), change);
+                }
             }
         }
         Self {
             history,
             posts,
             claims,
+            restores,
+            discards,
             ends,
         }
     }
@@ -57,6 +69,7 @@ impl<'a> Judge<'a> {
         for call in &noted.calls {
             self.call(call)?;
         }
+        self.restored_once(&noted.calls)?;
         self.asked_for(noted)?;
         self.order(&noted.calls)?;
         if !noted.beliefs_excused {
@@ -92,8 +105,15 @@ impl<'a> Judge<'a> {
                 let why = format!("it happened at {} and not as told", change.revision);
                 broken(why)
             }
-            // An owner's key can go for other reasons.
-            (Answer::Failed(_), Some(_)) if matches!(call.asked, Asked::Abandon(_)) => Ok(()),
+            // An owner's key can go for other reasons, and another can have restored the job.
+            (Answer::Failed(_), Some(_))
+                if matches!(
+                    call.asked,
+                    Asked::Abandon(_) | Asked::Release(_) | Asked::Restore { .. }
+                ) =>
+            {
+                Ok(())
+            }
             (Answer::Failed(_) | Answer::NotNeeded, Some(change)) => {
                 let why = format!("what failed happened at {}", change.revision);
                 broken(why)
@@ -114,18 +134,52 @@ impl<'a> Judge<'a> {
                 end(held).filter(|end| matches!(end.what, What::Consumed { .. }))
             }
             Asked::Trash(held) => end(held).filter(|end| matches!(end.what, What::Trashed { .. })),
-            Asked::Abandon(held) => end(held),
+            Asked::Abandon(held) | Asked::Release(held) => end(held),
+            Asked::Restore { job, trashed } => self.restores.get(&(*job, *trashed)).copied(),
+            Asked::TrashUnclaimed(by) => self.discards.get(by.as_str()).copied(),
         }
     }
 
     /// The number of the job that a call is about, if any job is known to be.
     pub(super) fn number_of(&self, asked: &Asked) -> Option<u64> {
         match asked {
-            Asked::Consume(held) | Asked::Abandon(held) | Asked::Trash(held) => {
-                self.history.number_of(held.job)
+            Asked::Consume(held)
+            | Asked::Abandon(held)
+            | Asked::Trash(held)
+            | Asked::Release(held) => self.history.number_of(held.job),
+            Asked::Restore { job, .. } => self.history.number_of(*job),
+            Asked::Post(_) | Asked::Claim(_) | Asked::TrashUnclaimed(_) => {
+                Some(self.found(asked)?.number)
             }
-            Asked::Post(_) | Asked::Claim(_) => Some(self.found(asked)?.number),
         }
+    }
+
+    /// I4, for restoring: a job was restored by one who was not told that it failed, and by one only.
+    fn restored_once(&self, calls: &[Call]) -> Result<(), Violation> {
+        let mut restores = BTreeMap::<_, Vec<_>>::new();
+        for call in calls {
+            if let Asked::Restore { job, trashed } = call.asked {
+                restores.entry((job, trashed)).or_default().push(call);
+            }
+        }
+        for (which, calls) in restores {
+            let Some(change) = self.restores.get(&which) else {
+                continue;
+            };
+            let failed = |call: &&Call| matches!(call.ended, Some((_, Answer::Failed(_))));
+            let done = |call: &&&Call| matches!(call.ended, Some((_, Answer::Done(_))));
+            let why = if calls.iter().all(failed) {
+                "what failed happened"
+            } else if calls.iter().filter(done).count() > 1 {
+                "what happened once succeeded twice"
+            } else {
+                continue;
+            };
+            let asked: Vec<_> = calls.iter().map(ToString::to_string).collect();
+            let why = format!("{why} at {}: {}", change.revision, asked.join("; "));
+            return Err(Violation::new(Promise::Definite, Some(change.number), why));
+        }
+        Ok(())
     }
 
     /// I3: nothing was consumed or trashed but by who was asked to, and nobody claimed twice by one call.
@@ -178,15 +232,18 @@ impl<'a> Judge<'a> {
     /// I4: who asks after another was answered comes after it. Who is told that it lost its claim may have
     /// changed something before, and nothing since.
     fn order(&self, calls: &[Call]) -> Result<(), Violation> {
-        // An owner's key can have gone before it was given back.
-        let done = calls.iter().filter_map(|call| match &call.ended {
-            Some((ended, Answer::Done(_) | Answer::Unsure(ErrorKind::Lost)))
-                if !matches!(call.asked, Asked::Abandon(_)) =>
-            {
-                Some((call, *ended, self.found(&call.asked)?))
-            }
-            _ => None,
-        });
+        // An owner's key can have gone before it was given back, and another can have restored the job
+        // since.
+        let done = calls
+            .iter()
+            .filter_map(|call| match (&call.ended, &call.asked) {
+                (_, Asked::Abandon(_) | Asked::Release(_))
+                | (Some((_, Answer::Unsure(_))), Asked::Restore { .. }) => None,
+                (Some((ended, Answer::Done(_) | Answer::Unsure(ErrorKind::Lost))), asked) => {
+                    Some((call, *ended, self.found(asked)?))
+                }
+                _ => None,
+            });
         let mut moments: Vec<(u64, bool, &Change)> = Vec::new();
         for (call, ended, change) in done {
             moments.push((call.begun, true, change));

@@ -10,15 +10,15 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Claim, Context, Ended, Error, ErrorKind, Event, EventKind, Job, JobBoard, Result,
-    store::Revision,
+    Cancelled, Claim, Context, Ended, Error, ErrorKind, Event, EventKind, Job, JobBoard, Result,
+    TrashedJob, store::Revision,
 };
 
 /// Where the clients of an audited board note what they do. Clones note to the same place.
 ///
 /// Each call is noted before it is made and when it has ended; one that never ends is noted as that.
-/// The name of each job that is posted, and of each owner that claims, is to be used once: it is by these
-/// that the calls are found again in what happened.
+/// The name of each job that is posted, of each owner that claims, and of each operator that trashes what
+/// nobody holds, is to be used once: it is by these that the calls are found again in what happened.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Noted>>);
 
@@ -65,6 +65,14 @@ pub(super) enum Asked {
     Consume(Held),
     Abandon(Held),
     Trash(Held),
+    /// By since when the job is in the trash.
+    Restore {
+        job: Uuid,
+        trashed: Revision,
+    },
+    Release(Held),
+    /// By who does it.
+    TrashUnclaimed(String),
 }
 
 /// A claim, as it is found again in what happened. Jobs that were claimed together have the same token.
@@ -101,7 +109,8 @@ pub(super) enum Answer {
     Done(Option<Revision>),
     /// It was not, and will not be.
     Failed(ErrorKind),
-    /// There was no need for it: another job has its unique key.
+    /// There was no need for it: another job has its unique key, or somebody holds the job and was asked
+    /// to stop.
     NotNeeded,
     /// It can have been done.
     Unsure(ErrorKind),
@@ -214,6 +223,25 @@ impl Log {
         let held = claim.into();
         self.disbelieve(held);
         self.begin(client, Asked::Trash(held))
+    }
+
+    /// A job is about to be restored from the trash.
+    pub fn restoring(&self, client: &str, job: &TrashedJob) -> Calling {
+        let (job, trashed) = (job.uuid(), job.revision());
+        self.begin(client, Asked::Restore { job, trashed })
+    }
+
+    /// A job is about to be taken from its owner, who does not believe in it any longer: whoever takes it
+    /// makes sure of that.
+    pub fn releasing(&self, client: &str, claim: impl Into<Held>) -> Calling {
+        let held = claim.into();
+        self.disbelieve(held);
+        self.begin(client, Asked::Release(held))
+    }
+
+    /// A job is about to be trashed by this operator, if nobody holds it.
+    pub fn trashing_unclaimed(&self, client: &str, by: &str) -> Calling {
+        self.begin(client, Asked::TrashUnclaimed(by.to_owned()))
     }
 
     /// An owner begins to believe that it owns a job.
@@ -371,7 +399,7 @@ impl Noted {
 }
 
 impl Calling {
-    /// The job was posted, or was not.
+    /// The job was posted, or restored, or was not.
     pub fn posted(self, answer: &Result<Job>) {
         match answer {
             Ok(job) if job.existed() => self.note(Answer::NotNeeded),
@@ -390,7 +418,15 @@ impl Calling {
         self.told(told.map_err(Error::kind));
     }
 
-    /// The claim was settled, or was not.
+    /// The job was trashed or is to be stopped, or neither.
+    pub fn cancelled(self, answer: &Result<Cancelled>) {
+        match answer {
+            Ok(Cancelled::Requested) => self.note(Answer::NotNeeded),
+            answer => self.told(answer.as_ref().map(|_| None).map_err(Error::kind)),
+        }
+    }
+
+    /// The claim was settled or the job taken from it, or it was not.
     pub fn settled(self, answer: &Result<Revision>) {
         let told = answer.as_ref().map(|revision| Some(*revision));
         self.told(told.map_err(Error::kind));

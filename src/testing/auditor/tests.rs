@@ -1,4 +1,5 @@
 mod listening;
+mod operators;
 mod shortest;
 mod taskflow;
 mod told;

@@ -127,7 +127,7 @@ impl Change {
     /// Whether it brings the job onto the board or takes it off, if it does either.
     const fn moves(&self) -> Option<bool> {
         match self.what {
-            What::Posted { .. } | What::Restored => Some(true),
+            What::Posted { .. } | What::Restored { .. } => Some(true),
             What::Consumed { .. } | What::Trashed { .. } => Some(false),
             What::Claimed { .. } | What::Freed { .. } => None,
         }
@@ -154,7 +154,7 @@ impl<'a> Replay<'a> {
         let mut moved = Vec::new();
         while let Some(change) = self.left.next_if(|next| next.revision <= to) {
             match &change.what {
-                What::Posted { .. } | What::Restored | What::Freed { .. } => {
+                What::Posted { .. } | What::Restored { .. } | What::Freed { .. } => {
                     self.board.insert(change.uuid, None);
                 }
                 What::Claimed { who } => _ = self.board.insert(change.uuid, Some(who)),

@@ -47,7 +47,7 @@ impl Scene {
     }
 }
 
-fn failed<T>(kind: ErrorKind) -> crate::Result<T> {
+pub(super) fn failed<T>(kind: ErrorKind) -> crate::Result<T> {
     Err(Error::new(kind, "try", "for a test"))
 }
 
