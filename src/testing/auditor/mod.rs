@@ -7,6 +7,7 @@
 mod history;
 mod judge;
 mod log;
+mod noted;
 mod shortest;
 mod story;
 
@@ -25,7 +26,8 @@ use self::{
     judge::Judge,
 };
 pub use self::{
-    log::{Calling, Held, Log},
+    log::{Calling, Log},
+    noted::Held,
     story::{Promise, Violation},
 };
 use crate::store::{
@@ -223,7 +225,7 @@ impl Auditor {
         let unsure = noted
             .calls
             .iter()
-            .filter(|call| matches!(call.ended, Some((_, log::Answer::Unsure(_)))));
+            .filter(|call| matches!(call.ended, Some((_, noted::Answer::Unsure(_)))));
         Ok(Audit {
             changes: seen.history.changes.len(),
             calls: noted.calls.len(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     history::History,
     judge::Judge,
-    log::{Call, Noted},
+    noted::{Call, Noted},
     story::{Promise, Violation},
 };
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     super::{
         history::{Change, What},
-        log::{News, Told, View},
+        noted::{News, Told, View},
         story::{Promise, Violation},
     },
     Judge,

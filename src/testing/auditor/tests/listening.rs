@@ -91,7 +91,9 @@ async fn job_of_which_nothing_was_told_is_found_unless_a_list_merged_it() {
         scene.passed("between").await;
         let last = scene.post("last").await.uuid();
         for (at, job) in [(came, first), (scene.now().await, last)] {
-            scene.log.told("listener", at, log::News::Came(job), lists);
+            scene
+                .log
+                .told("listener", at, noted::News::Came(job), lists);
         }
         assert_eq!(scene.broken().await, broken, "{lists:?}");
     }
