@@ -154,7 +154,7 @@ impl Hand {
         };
         if let Ok(token) = answer {
             let claim = Held::new(job.uuid(), token);
-            self.world.log.believe(claim);
+            self.world.log.believe(&self.name, claim);
             self.held.push(Holding { owner: who, claim });
         }
         calling.told(answer.map(Some));
@@ -256,6 +256,7 @@ impl Hand {
     }
 
     async fn stand_still(&self, time: Duration) {
+        self.world.log.excuse(&self.name);
         self.process.pause();
         sleep(time).await;
         self.process.resume();

@@ -165,12 +165,6 @@ impl Kind {
         self.is_of_leaders()
             || matches!(self, Self::AuthChanged | Self::NoSpace | Self::Defragmented)
     }
-
-    /// Whether two can believe at the same time that they own a job: one of them stood still, or an old
-    /// leader ended a lease that lived.
-    pub(crate) const fn excuses_beliefs(self) -> bool {
-        self.is_of_leaders() || matches!(self, Self::WorkerPausedLong | Self::WorkerPaused)
-    }
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(cluster.connect_with(&settings).await);
         let auditor = Auditor::start(&store, NAMESPACE, BOARD).await.unwrap();
         let log = auditor.log();
-        if plan.faults.iter().any(|fault| fault.kind.excuses_beliefs()) {
+        if plan.faults.iter().any(|fault| fault.kind.is_of_leaders()) {
             log.excuse_beliefs();
         }
         let link = if plan.has(Kind::LinkDown) {

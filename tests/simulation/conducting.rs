@@ -145,7 +145,7 @@ impl Works {
         let this = (context.job().uuid(), context.attempt());
         let mut at_work = self.at_work.lock().unwrap();
         at_work.as_mut()?.insert(this, (held, None));
-        self.log.believe(held);
+        self.log.believe(&self.client, held);
         Some(Belief { works: self, held })
     }
 

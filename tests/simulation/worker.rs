@@ -56,7 +56,7 @@ struct Life {
 
 impl Worker {
     pub(crate) fn new(world: World, number: u64) -> Self {
-        let (chance, log) = (world.chance(), world.auditor.log());
+        let (chance, log) = (world.chance(), world.auditor.log().from_now());
         let life = Life::begin(&world, number, 0);
         Self {
             world,
@@ -366,7 +366,7 @@ impl Worker {
 impl Life {
     fn begin(world: &World, number: u64, life: usize) -> Self {
         let name = format!("process-{number}-{life}");
-        let board = world.board(number);
+        let board = world.board(number, &name);
         Self {
             name,
             board,

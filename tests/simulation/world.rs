@@ -85,8 +85,12 @@ pub(crate) struct World {
     stores: Arc<Mutex<BTreeMap<u64, Stored>>>,
 }
 
-/// The store of a process.
-type Stored = Faulty<Arc<dyn Store>>;
+/// The store of a process, which calls itself so.
+#[derive(Clone)]
+struct Stored {
+    client: String,
+    store: Faulty<Arc<dyn Store>>,
+}
 
 /// Runs the world of this seed. In one of four the processes have times of their own, and can stand still.
 pub(crate) fn run(seed: u64) -> Ran {
@@ -118,9 +122,6 @@ async fn live(seed: u64, homes: Homes) -> Ran {
         holding: Arc::default(),
         stores: Arc::default(),
     };
-    if world.loses_leases || world.can_stand_still() {
-        world.auditor.log().excuse_beliefs();
-    }
     let mut workers = JoinSet::new();
     for number in 0..PROCESSES {
         let (home, world) = (world.homes.of(number), world.clone());
@@ -131,7 +132,7 @@ async fn live(seed: u64, homes: Homes) -> Ran {
     for number in 0..PROCESSES {
         world.homes.stand_still(number, false);
     }
-    for store in world.stores() {
+    for Stored { store, .. } in world.stores() {
         store.set_faults(no_faults());
         store.cut_off(false);
     }
@@ -160,15 +161,18 @@ async fn live(seed: u64, homes: Homes) -> Ran {
 impl World {
     /// A board for a process, on a store of its own that fails by chance; what it had before is cut off for
     /// ever.
-    pub(crate) fn board(&self, number: u64) -> JobBoard {
+    pub(crate) fn board(&self, number: u64, client: &str) -> JobBoard {
         let faults = match *self.times.borrow() {
             Times::Trouble => Faults::ALL,
             Times::Still | Times::Calm => no_faults(),
         };
         let store = Faulty::new(Arc::clone(&self.shared), self.chance(), faults);
-        let before = self.stores.lock().unwrap().insert(number, store.clone());
-        if let Some(before) = before {
-            before.cut_off(true);
+        let stored = Stored {
+            client: client.to_owned(),
+            store: store.clone(),
+        };
+        if let Some(before) = self.stores.lock().unwrap().insert(number, stored) {
+            before.store.cut_off(true);
         }
         let board: JobBoardBuilder = JobBoard::builder(BOARD);
         board
@@ -203,9 +207,10 @@ impl World {
         loop {
             sleep(up_to(&chance, 2_000)).await;
             let number = below(&chance, PROCESSES);
-            let Some(store) = self.stores.lock().unwrap().get(&number).cloned() else {
+            let Some(stored) = self.stores.lock().unwrap().get(&number).cloned() else {
                 continue;
             };
+            let Stored { client, store } = stored;
             match below(&chance, if self.can_stand_still() { 10 } else { 8 }) {
                 0 => store.set_faults(no_faults()),
                 1 | 2 => store.set_faults(Faults::ALL),
@@ -213,13 +218,17 @@ impl World {
                     store.cut_off(true);
                     sleep(up_to(&chance, 8_000)).await;
                     // It can have crashed meanwhile, and is cut off for ever then.
-                    if let Some(store) = self.stores.lock().unwrap().get(&number) {
-                        store.cut_off(false);
+                    if let Some(now) = self.stores.lock().unwrap().get(&number) {
+                        now.store.cut_off(false);
                     }
                 }
-                5 if self.loses_leases => store.lose_a_lease().await,
+                5 if self.loses_leases => {
+                    self.auditor.log().excuse(&client);
+                    store.lose_a_lease().await;
+                }
                 6 => store.extend_leases().await,
                 8 | 9 => {
+                    self.auditor.log().excuse(&client);
                     self.homes.stand_still(number, true);
                     sleep(up_to(&chance, 8_000)).await;
                     self.homes.stand_still(number, false);

@@ -238,7 +238,7 @@ impl Works {
 
 impl Handler for Works {
     async fn handle(&self, context: Context) -> Result<Outcome, HandlerError> {
-        self.log.believe(&context);
+        self.log.believe("conductor", &context);
         sleep(WORK).await;
         // How it is answered is not told here; that it was asked for is what counts.
         if self.gives_back(&context) {

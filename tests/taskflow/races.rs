@@ -70,7 +70,7 @@ async fn late_consume_of_theirs_takes_our_job_and_our_claim_is_lost() {
     on_each(async |scene| {
         let auditor = auditor(scene).await;
         let (job, claim) = overtaken(scene, "consume", "delete_prefix").await;
-        auditor.log().believe(&claim);
+        auditor.log().believe("rust", &claim);
         assert_eq!(scene.theirs.go_on().await, Ok(json!(null)));
         assert_lost(&claim).await;
         assert_eq!(job.wait(PATIENCE).await.unwrap(), Ended::Consumed(None));

@@ -73,7 +73,7 @@ impl<'a> Judge<'a> {
         self.asked_for(noted)?;
         self.order(&noted.calls)?;
         if !noted.beliefs_excused {
-            self.one_belief(&noted.beliefs)?;
+            self.one_belief(&noted.beliefs, &noted.excused)?;
         }
         self.ends(&noted.ends)?;
         self.views(&noted.views)?;
@@ -291,8 +291,8 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// I7: no two believe in one job at the same time.
-    fn one_belief(&self, beliefs: &[Belief]) -> Result<(), Violation> {
+    /// I7: no two believe in one job at the same time, unless the first is excused.
+    fn one_belief(&self, beliefs: &[Belief], excused: &BTreeSet<String>) -> Result<(), Violation> {
         let mut jobs = BTreeMap::<Uuid, Vec<&Belief>>::new();
         for belief in beliefs {
             jobs.entry(belief.held.job).or_default().push(belief);
@@ -301,10 +301,11 @@ impl<'a> Judge<'a> {
             beliefs.sort_by_key(|belief| belief.from);
             for two in beliefs.windows(2) {
                 let [first, second] = two else { continue };
-                if first.until.is_none_or(|until| until > second.from) {
+                let overlap = first.until.is_none_or(|until| until > second.from);
+                if overlap && !excused.contains(&first.client) {
                     let (one, other) = (first.held.token, second.held.token);
-                    let then = second.from - first.from;
-                    let on = first.until.map(|until| until - second.from);
+                    let then = second.from.saturating_sub(first.from);
+                    let on = first.until.map(|until| until.saturating_sub(second.from));
                     let on = on.map_or("until the end".to_owned(), |on| format!("for {on:?}"));
                     let why = format!(
                         "the owner with token {one} believed that it owned {job}, that with token {other} did so \

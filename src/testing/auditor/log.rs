@@ -19,18 +19,41 @@ use crate::{
 /// Each call is noted before it is made and when it has ended; one that never ends is noted as that.
 /// The name of each job that is posted, of each owner that claims, and of each operator that trashes what
 /// nobody holds, is to be used once: it is by these that the calls are found again in what happened.
-#[derive(Clone, Debug, Default)]
-pub struct Log(Arc<Mutex<Noted>>);
+#[derive(Clone, Debug)]
+pub struct Log {
+    noted: Arc<Mutex<Noted>>,
+    /// When the time of who notes here began.
+    begun: Instant,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            noted: Arc::default(),
+            begun: Instant::now(),
+        }
+    }
+}
 
 /// A call that was noted and has not ended.
 #[derive(Debug)]
 #[must_use = "a call that never ends can have happened or not"]
 pub struct Calling {
     log: Log,
+    client: String,
     index: usize,
 }
 
 impl Log {
+    /// The same log, for who has a time of its own that begins now.
+    #[must_use]
+    pub fn from_now(&self) -> Self {
+        Self {
+            begun: Instant::now(),
+            ..self.clone()
+        }
+    }
+
     /// A job of this name is about to be posted.
     pub fn posting(&self, client: &str, name: &str) -> Calling {
         self.begin(client, Asked::Post(name.to_owned()))
@@ -81,20 +104,24 @@ impl Log {
         self.begin(client, Asked::TrashUnclaimed(by.to_owned()))
     }
 
-    /// An owner begins to believe that it owns a job.
-    pub fn believe(&self, claim: impl Into<Held>) {
-        let (held, from) = (claim.into(), Instant::now());
+    /// An owner begins to believe that it owns a job: this client does.
+    pub fn believe(&self, client: &str, claim: impl Into<Held>) {
+        let (held, from) = (claim.into(), self.begun.elapsed());
         let mut noted = self.lock();
         if !noted.disbelieved.contains(&held) {
-            let until = None;
-            noted.beliefs.push(Belief { held, from, until });
+            noted.beliefs.push(Belief {
+                client: client.to_owned(),
+                held,
+                from,
+                until: None,
+            });
         }
     }
 
     /// An owner does not believe that it owns a job, from now on for good: it was told that the claim is
     /// lost, gives it up, or has crashed; or somebody who takes the job from it makes sure of that.
     pub fn disbelieve(&self, claim: impl Into<Held>) {
-        let (held, now) = (claim.into(), Instant::now());
+        let (held, now) = (claim.into(), self.begun.elapsed());
         let mut noted = self.lock();
         noted.disbelieved.insert(held);
         let beliefs = noted.beliefs.iter_mut().rev();
@@ -177,9 +204,15 @@ impl Log {
         });
     }
 
-    /// The store ends leases that live, so that owners can believe on for a moment.
+    /// The store ends leases that live, whosever they are, so that owners can believe on for a moment.
     pub fn excuse_beliefs(&self) {
         self.lock().beliefs_excused = true;
+    }
+
+    /// This client stood still, or a lease of its own ended while it lived: it can believe on for a moment
+    /// when others own what it owned.
+    pub fn excuse(&self, client: &str) {
+        self.lock().excused.insert(client.to_owned());
     }
 
     /// A subscriber crashed, and is told no more.
@@ -213,13 +246,16 @@ impl Log {
             ended: None,
         });
         drop(noted);
-        let log = self.clone();
-        Calling { log, index }
+        Calling {
+            log: self.clone(),
+            client: client.to_owned(),
+            index,
+        }
     }
 
     /// Held for a few instructions only, never across an await.
     pub(super) fn lock(&self) -> MutexGuard<'_, Noted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -242,7 +278,7 @@ impl Calling {
         if let Ok(claim) = answer
             && claim.is_held()
         {
-            self.log.believe(claim);
+            self.log.believe(&self.client, claim);
         }
         let told = answer.as_ref().map(|claim| Some(claim.token()));
         self.told(told.map_err(Error::kind));

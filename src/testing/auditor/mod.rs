@@ -206,7 +206,10 @@ impl Auditor {
         let calls = noted.calls.iter().map(ToString::to_string);
         let told = noted.told.iter().map(|told| format!("{told:?}"));
         let ends = noted.ends.iter().map(|told| format!("{told:?}"));
-        let lines: Vec<_> = changes.chain(calls).chain(told).chain(ends).collect();
+        let views = noted.views.iter().map(|view| format!("{view:?}"));
+        let beliefs = noted.beliefs.iter().map(|belief| format!("{belief:?}"));
+        let noted = calls.chain(told).chain(ends).chain(views).chain(beliefs);
+        let lines: Vec<_> = changes.chain(noted).collect();
         lines.join("\n")
     }
 

@@ -1,8 +1,7 @@
 //! What was noted of clients: what they asked for, what they were told, and what they believed.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{Claim, Context, ErrorKind, store::Revision};
@@ -18,6 +17,8 @@ pub(super) struct Noted {
     pub(super) ends: Vec<ToldEnd>,
     /// Whether two can believe in one job.
     pub(super) beliefs_excused: bool,
+    /// Clients that can believe in a job that is not theirs any more.
+    pub(super) excused: BTreeSet<String>,
     /// Subscribers that are told no more.
     pub(super) deaf: BTreeSet<String>,
     /// Orders beginnings and ends.
@@ -100,11 +101,13 @@ pub(super) enum Answer {
     Unsure(ErrorKind),
 }
 
+/// That a client believed that a job was its own; counted from the beginning of its time.
 #[derive(Clone, Debug)]
 pub(super) struct Belief {
+    pub(super) client: String,
     pub(super) held: Held,
-    pub(super) from: Instant,
-    pub(super) until: Option<Instant>,
+    pub(super) from: Duration,
+    pub(super) until: Option<Duration>,
 }
 
 /// What a client saw on the board.

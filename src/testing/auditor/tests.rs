@@ -254,11 +254,11 @@ async fn store_is_looked_at_again_after_all_but_what_stays_so() {
         (Kind::TooLarge, false),
         (Kind::Invalid, false),
     ] {
-        let seen = Raw::new().await.auditor.seen.clone();
+        let raw = Raw::new().await;
         let tail = Tail {
             store: Memory::new(),
             all: KeyRange::prefix(Key::new("/ns/").unwrap()),
-            seen,
+            seen: Arc::clone(&raw.auditor.seen),
             told: watch::Sender::default(),
         };
         let error = store::Error::new(kind, "for a test");

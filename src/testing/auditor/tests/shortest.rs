@@ -76,12 +76,12 @@ async fn story_tells_of_both_calls_whose_order_is_wrong() {
 async fn story_tells_of_both_who_believed() {
     let scene = Scene::new().await;
     let other = scene.claim("other").await;
-    scene.log.believe(&other);
+    scene.log.believe("client", &other);
     let claim = scene.claim("first").await;
-    scene.log.believe(&claim);
+    scene.log.believe("client", &claim);
     claim.abandon().await.unwrap();
     let again = scene.board.claim(claim.job(), "second").await.unwrap();
-    scene.log.believe(&again);
+    scene.log.believe("client", &again);
     let told = scene.story().await;
     assert!(told[0].contains("job 2"), "{told:?}");
     let believed = told[1..].iter().filter(|line| line.contains("Belief"));

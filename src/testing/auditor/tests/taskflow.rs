@@ -75,7 +75,7 @@ async fn job_that_taskflow_consumes_under_an_owner_who_believes_in_it_is_found()
         log,
     };
     let claim = scene.claim("me").await;
-    scene.log.believe(&claim);
+    scene.log.believe("client", &claim);
     let all = KeyRange::prefix(Key::new("/taskflow/jobs/board/job1.").unwrap());
     let deleted = Txn::new().then([Op::delete(all)]);
     scene.store.txn(deleted).await.unwrap();

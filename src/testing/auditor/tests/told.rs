@@ -110,7 +110,7 @@ async fn consume_of_what_somebody_believes_in_is_to_be_asked_for() {
     for asked in [false, true] {
         let scene = Scene::new().await;
         let claim = scene.claim("me").await;
-        scene.log.believe(&claim);
+        scene.log.believe("client", &claim);
         if asked {
             let _consuming = scene.log.consuming("client", &claim);
         }
@@ -151,17 +151,48 @@ async fn two_who_believe_at_the_same_time_are_found() {
     for overlap in [false, true] {
         let scene = Scene::new().await;
         let claim = scene.claim("first").await;
-        scene.log.believe(&claim);
+        scene.log.believe("client", &claim);
         tokio::time::advance(Duration::from_secs(1)).await;
         claim.abandon().await.unwrap();
         let again = scene.board.claim(claim.job(), "second").await.unwrap();
         if !overlap {
             scene.log.disbelieve(&claim);
         }
-        scene.log.believe(&again);
+        scene.log.believe("client", &again);
         let broken = overlap.then_some(Promise::OneBelief);
         assert_eq!(scene.broken().await, broken);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_believes_on_is_excused_if_it_stood_still_and_who_comes_after_it_is_not() {
+    for (excused, broken) in [
+        ("first", None),
+        ("second", Some(Promise::OneBelief)),
+        ("another", Some(Promise::OneBelief)),
+    ] {
+        let scene = Scene::new().await;
+        let claim = scene.claim("first").await;
+        scene.log.believe("first", &claim);
+        claim.abandon().await.unwrap();
+        let again = scene.board.claim(claim.job(), "second").await.unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        scene.log.believe("second", &again);
+        scene.log.excuse(excused);
+        assert_eq!(scene.broken().await, broken, "{excused}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn moments_are_counted_from_when_the_time_of_who_notes_them_began() {
+    let scene = Scene::new().await;
+    let claim = scene.claim("me").await;
+    tokio::time::advance(Duration::from_secs(7)).await;
+    let log = scene.log.from_now();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    log.believe("me", &claim);
+    let trace = scene.auditor.trace();
+    assert!(trace.contains("from: 2s, until: None"), "{trace}");
 }
 
 #[tokio::test]
