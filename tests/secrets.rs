@@ -5,44 +5,23 @@
     reason = "what a test did not expect fails it"
 )]
 
+#[path = "support/log.rs"]
+mod log;
+
 use std::{
     fmt::{Debug, Write as _},
-    io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use jobboard::{
-    Ended, Event, EventKinds, JobBoard, NewJob, Notification,
+    Ended, Event, EventKinds, JobBoard, NewJob, Notification, Outcome,
     store::{Key, Memory, Store, StoreExt},
 };
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
+
+use self::log::Log;
 
 const SECRET: &str = "hunter2";
-
-/// All that is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        log.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 async fn leave_a_result(board: &JobBoard, show: &mut impl FnMut(&dyn Debug)) {
     let job = board.post(NewJob::new("n")).await.unwrap();
@@ -54,16 +33,36 @@ async fn leave_a_result(board: &JobBoard, show: &mut impl FnMut(&dyn Debug)) {
     show(&claim);
     show(&claim.consume_with(result.clone()).await.unwrap_err());
     let ended = job.wait(None).await.unwrap();
+    show(&ended);
+    show(&Outcome::ConsumeWith(result.clone()));
     assert_eq!(ended, Ended::Consumed(Some(result)));
+}
+
+/// Claims a job beside which a later version keeps what is not known here.
+async fn claim_beside_what_is_not_known(
+    store: &Arc<dyn Store>,
+    board: &JobBoard,
+    show: &mut impl FnMut(&dyn Debug),
+) {
+    let job = board.post(NewJob::new("n")).await.unwrap();
+    let state = Key::new(format!("/taskflow/jobs/images/job{}.state", job.id())).unwrap();
+    let later = json!({"attempts": 1, "later": {"token": SECRET}});
+    store
+        .put(state.clone(), later.to_string().into())
+        .await
+        .unwrap();
+    board.fresh_jobs().await.unwrap();
+    let claim = board.claim(&job, "one").await.unwrap();
+    assert_eq!(claim.attempt(), 2);
+    show(&claim);
+    let kept = store.get(state).await.unwrap().unwrap().value;
+    assert!(String::from_utf8_lossy(&kept).contains(SECRET));
+    claim.consume().await.unwrap();
 }
 
 #[tokio::test]
 async fn details_and_results_are_in_no_log_and_in_no_debug_output() {
-    let log = Log::default();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .init();
+    let log = Log::of_the_process();
     let mut shown = String::new();
     let mut show = |it: &dyn Debug| writeln!(shown, "{it:?} {it:#?}").unwrap();
 
@@ -86,6 +85,7 @@ async fn details_and_results_are_in_no_log_and_in_no_debug_output() {
     let claim = board.claim(&job, "one").await.unwrap();
     claim.trash("broken").await.unwrap();
     leave_a_result(&board, &mut show).await;
+    claim_beside_what_is_not_known(&store, &board, &mut show).await;
     drop(board.claim(&board.post(new()).await.unwrap(), "two").await);
     for (number, broken) in [(7, "hunter2"), (8, r#"{"uuid": "hunter2"}"#)] {
         let key = Key::new(format!("/taskflow/jobs/images/job{number}.data")).unwrap();
@@ -109,8 +109,7 @@ async fn details_and_results_are_in_no_log_and_in_no_debug_output() {
     review(&store, &board, &mut show).await;
     board.close().await;
 
-    let log = log.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let log = String::from_utf8_lossy(&log);
+    let log = log.text();
     for needed in [
         "session opened",
         "granted a lease for results",

@@ -1,6 +1,6 @@
 //! Waiting for a job to end.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How a wait for a job ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[must_use]
 #[expect(
     clippy::exhaustive_enums,
@@ -26,6 +26,18 @@ pub enum Ended {
     Trashed(Option<String>),
     /// The job was still on the board when time ran out.
     TimedOut,
+}
+
+/// Leaves the result out: it can be a secret.
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Consumed(Some(_)) => f.write_str("Consumed(Some(..))"),
+            Self::Consumed(None) => f.write_str("Consumed(None)"),
+            Self::Trashed(reason) => f.debug_tuple("Trashed").field(reason).finish(),
+            Self::TimedOut => f.write_str("TimedOut"),
+        }
+    }
 }
 
 impl Job {

@@ -1,13 +1,13 @@
 //! What came of a job, as its handler says it.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde_json::Value;
 
 use crate::Retry;
 
 /// What came of a job, as its [handler](super::Handler) says it: what is to become of it now.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The job is done.
@@ -21,4 +21,17 @@ pub enum Outcome {
     Snooze(Duration),
     /// The job is broken, for this reason: it goes into the trash, and is not tried again.
     Trash(String),
+}
+
+/// Leaves the result out: it can be a secret.
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Consume => f.write_str("Consume"),
+            Self::ConsumeWith(_) => f.write_str("ConsumeWith(..)"),
+            Self::Abandon(retry) => f.debug_tuple("Abandon").field(retry).finish(),
+            Self::Snooze(delay) => f.debug_tuple("Snooze").field(delay).finish(),
+            Self::Trash(reason) => f.debug_tuple("Trash").field(reason).finish(),
+        }
+    }
 }
