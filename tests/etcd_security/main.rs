@@ -7,130 +7,23 @@
     reason = "the helpers of a test fail as the test does"
 )]
 
-mod authority;
+mod leases;
+mod other_board;
+mod poster;
 mod roles;
+#[path = "../support/secure.rs"]
+mod secure;
 mod tls;
 mod users;
 
-use std::{path::Path, time::Duration};
-
 use bytes::Bytes;
-use jobboard::{
-    store::{
-        Beat, Error, ErrorKind, Etcd, KeepAlive, Key, Result, Revision, Store, StoreExt,
-        WatchRequest, WatchStream,
-        etcd::{Settings, Tls},
-    },
-    testing::LocalEtcd,
+use jobboard::store::{
+    Beat, Error, ErrorKind, Etcd, KeepAlive, Key, Result, Revision, Store, StoreExt, WatchRequest,
+    WatchStream, etcd::Settings,
 };
-use tempfile::TempDir;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use self::authority::Authority;
-
-/// More than anything here takes; a test that waits so long has failed.
-const BOUND: Duration = Duration::from_mins(1);
-
-/// How long a connection may take. No refusal needs so long, not even on a busy machine, so that
-/// one which comes before did not wait for it.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// An etcd that is spoken to by TLS.
-struct SecureEtcd {
-    process: LocalEtcd,
-    /// Who signed its certificate, and signs those of its clients.
-    authority: Authority,
-    /// Its certificates, which it reads for each new connection.
-    files: TempDir,
-}
-
-/// What is asked of an etcd.
-#[derive(Clone, Copy, Default)]
-struct Setup<'a> {
-    /// The name in its certificate; that of its endpoint if there is none.
-    name: Option<&'a str>,
-    /// Whether it asks its clients for a certificate.
-    mutual: bool,
-    flags: &'a [&'a str],
-}
-
-/// An etcd that asks its clients for a certificate.
-const MUTUAL: Setup<'static> = Setup {
-    name: None,
-    mutual: true,
-    flags: &[],
-};
-
-/// Runs `story` with each version of etcd.
-async fn on_each<F: Future<Output = ()>>(setup: Setup<'_>, story: impl Fn(SecureEtcd) -> F) {
-    for binary in LocalEtcd::binaries().unwrap() {
-        let etcd = SecureEtcd::start(&binary, setup).await;
-        timeout(BOUND, Box::pin(story(etcd)))
-            .await
-            .unwrap_or_else(|_| {
-                panic!("the story does not end with {}", binary.display());
-            });
-    }
-}
-
-impl SecureEtcd {
-    async fn start(binary: &Path, setup: Setup<'_>) -> Self {
-        let authority = Authority::new();
-        let files = tempfile::tempdir().unwrap();
-        let path = |name| files.path().join(name);
-        std::fs::write(path("authority"), authority.certificate()).unwrap();
-        show(&files, authority.issue(setup.name.unwrap_or("127.0.0.1")));
-        let mut builder = LocalEtcd::builder()
-            .binary(binary)
-            .tls(path("certificate"), path("key"))
-            // So that two cores check a password fast.
-            .flag("--bcrypt-cost=4");
-        if setup.mutual {
-            let trusted = format!("--trusted-ca-file={}", path("authority").display());
-            builder = builder.flag("--client-cert-auth").flag(trusted);
-        }
-        let builder = setup.flags.iter().fold(builder, |it, flag| it.flag(*flag));
-        Self {
-            process: builder.start().await.unwrap(),
-            authority,
-            files,
-        }
-    }
-
-    /// Shows another certificate to those who connect from now on.
-    fn show(&self, identity: (String, String)) {
-        show(&self.files, identity);
-    }
-
-    fn endpoint(&self) -> String {
-        self.process.endpoint()
-    }
-
-    /// The certificates of a client that trusts this etcd.
-    fn tls(&self) -> Tls {
-        Tls::new(self.authority.certificate())
-    }
-
-    async fn connect(&self) -> Etcd {
-        self.connect_by(self.tls()).await.unwrap()
-    }
-
-    async fn connect_by(&self, tls: Tls) -> Result<Etcd> {
-        let settings = Settings::new().connect_timeout(CONNECT).tls(tls);
-        Etcd::connect_with([self.endpoint()], settings).await
-    }
-
-    async fn connect_as(&self, user: &str, password: &str) -> Result<Etcd> {
-        let settings = Settings::new().connect_timeout(CONNECT).tls(self.tls());
-        let settings = settings.user(user, password);
-        Etcd::connect_with([self.endpoint()], settings).await
-    }
-}
-
-fn show(files: &TempDir, (certificate, key): (String, String)) {
-    std::fs::write(files.path().join("certificate"), certificate).unwrap();
-    std::fs::write(files.path().join("key"), key).unwrap();
-}
+use self::secure::CONNECT;
 
 /// The error of a connection that is refused, before its time is up, and says by whom.
 async fn refused(endpoint: &str, settings: Settings) -> Error {

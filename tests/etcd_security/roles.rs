@@ -1,12 +1,12 @@
-//! What the roles of a board may do, and what not: granted as `docs::security` says.
+//! The roles of a board, granted as `docs::security` says, and what they may do and not.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use etcd_client::{Client, Permission, PermissionType};
 use futures::StreamExt;
 use jobboard::{
-    Conductor, ConductorEvent, Context, Ended, Entity, ErrorKind, EventKind, Job, JobBoard, NewJob,
-    Outcome, Result, Step, TrashedJob, store::Revision,
+    Conductor, ConductorEvent, Context, Ended, Entity, ErrorKind, EventKind, JobBoard, NewJob,
+    Outcome, Result, Step,
 };
 use serde_json::json;
 use tokio::{
@@ -14,19 +14,16 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{
-    SecureEtcd, Setup, on_each,
-    users::{PASSWORD, signed_tokens},
-};
+use super::secure::{PASSWORD, SecureEtcd, Setup, on_each, signed_tokens};
 
 /// How soon a refusal must be told: no call waits out its deadline, of 10 s.
-const PROMPT: Duration = Duration::from_secs(3);
+pub(super) const PROMPT: Duration = Duration::from_secs(3);
 
-const READ: PermissionType = PermissionType::Read;
+pub(super) const READ: PermissionType = PermissionType::Read;
 const READ_AND_WRITE: PermissionType = PermissionType::Readwrite;
 
 /// What a role may do in the areas of its board.
-type Role = (&'static str, &'static [(PermissionType, &'static str)]);
+pub(super) type Role = (&'static str, &'static [(PermissionType, &'static str)]);
 
 const VIEWER: Role = (
     "viewer",
@@ -40,7 +37,7 @@ const VIEWER: Role = (
     ],
 );
 
-const POSTER: Role = (
+pub(super) const POSTER: Role = (
     "poster",
     &[
         (READ_AND_WRITE, "jobs"),
@@ -80,13 +77,13 @@ const OPERATOR: Role = (
 );
 
 /// An etcd with one user for each role of the board `images`, named as the role is.
-struct Roles {
-    etcd: SecureEtcd,
-    admin: Client,
+pub(super) struct Roles {
+    pub(super) etcd: SecureEtcd,
+    pub(super) admin: Client,
 }
 
 impl Roles {
-    async fn set_up(etcd: SecureEtcd) -> Self {
+    pub(super) async fn set_up(etcd: SecureEtcd) -> Self {
         etcd.enable_auth().await;
         let admin = etcd.administrator().await;
         let mut roles = Self { etcd, admin };
@@ -101,7 +98,13 @@ impl Roles {
         roles
     }
 
-    async fn grant(&mut self, role: &str, what: PermissionType, area: &str, board: &str) {
+    pub(super) async fn grant(
+        &mut self,
+        role: &str,
+        what: PermissionType,
+        area: &str,
+        board: &str,
+    ) {
         let permission = Permission::new(what, range(area, board)).with_prefix();
         let granted = self.admin.role_grant_permission(role, permission).await;
         granted.unwrap();
@@ -113,22 +116,22 @@ impl Roles {
         self.admin.user_grant_role(user, to).await.unwrap();
     }
 
-    async fn connect(&self, user: &str, board: &str) -> Result<JobBoard> {
+    pub(super) async fn connect(&self, user: &str, board: &str) -> Result<JobBoard> {
         let store = self.etcd.connect_as(user, PASSWORD).await?;
         JobBoard::builder(board).store(store).connect().await
     }
 
-    async fn board_of(&self, user: &str) -> JobBoard {
+    pub(super) async fn board_of(&self, user: &str) -> JobBoard {
         self.connect(user, "images").await.unwrap()
     }
 }
 
-fn range(area: &str, board: &str) -> String {
+pub(super) fn range(area: &str, board: &str) -> String {
     format!("/taskflow/{area}/{board}/")
 }
 
 /// Proves that a call is denied, and soon.
-async fn denied<T>(doing: &str, call: impl Future<Output = Result<T>>) {
+pub(super) async fn denied<T>(doing: &str, call: impl Future<Output = Result<T>>) {
     let begun = Instant::now();
     let answer = timeout(PROMPT, call).await;
     let Ok(answer) = answer else {
@@ -180,56 +183,6 @@ async fn viewer_sees_all_of_a_board_and_changes_nothing() {
         );
         denied("delete a book", viewer.books().delete(book.uuid())).await;
         holder.consume().await.unwrap();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn poster_posts_and_learns_how_it_ended_and_does_nothing_else() {
-    on_each(Setup::default(), |etcd| async move {
-        let roles = Roles::set_up(etcd).await;
-        let operator = roles.board_of("operator").await;
-        let poster = roles.board_of("poster").await;
-        let job = poster
-            .post(NewJob::new("thumbnail").unique("a"))
-            .await
-            .unwrap();
-        assert!(
-            poster
-                .post(NewJob::new("thumbnail").unique("a"))
-                .await
-                .unwrap()
-                .existed()
-        );
-        assert_eq!(poster.fresh_jobs().await.unwrap().count(), 1);
-
-        denied("claim", poster.claim(&job, "poster")).await;
-        denied("trash", poster.trash_unclaimed(&job, "poster", "why")).await;
-        denied("pause", poster.pause("poster", None)).await;
-        denied("paused", poster.paused()).await;
-        denied("wait to claim", poster.wait_unclaimed(None)).await;
-        denied(
-            "register",
-            poster.register_entity(&Entity::new("conductor", "one")),
-        )
-        .await;
-        denied("entities", poster.entities()).await;
-        denied("books", poster.books().list()).await;
-        let mut book = poster.books().new_book("book");
-        denied("create a book", poster.books().create(&mut book)).await;
-
-        operator
-            .claim(&job, "ops")
-            .await
-            .unwrap()
-            .trash("why")
-            .await
-            .unwrap();
-        let told = job.wait(None).await.unwrap();
-        assert_eq!(told, Ended::Trashed(Some("why".to_owned())));
-        let trashed = poster.trash_review().list().await.unwrap().jobs;
-        denied("restore", poster.trash_review().restore(&trashed[0])).await;
-        denied("purge", poster.trash_review().purge(&trashed[0])).await;
     })
     .await;
 }
@@ -307,150 +260,6 @@ async fn operator_pauses_releases_and_empties_the_trash() {
         let trashed = review.list().await.unwrap().jobs;
         review.purge(&trashed[0]).await.unwrap();
         assert_eq!(review.list().await.unwrap().jobs.len(), 0);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn worker_of_a_board_is_refused_by_another_at_once_whatever_it_asks() {
-    on_each(Setup::default(), |etcd| async move {
-        let mut roles = Roles::set_up(etcd).await;
-        let begun = Instant::now();
-        let refused = roles.connect("worker", "music").await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
-        assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());
-        // A board whose name only begins alike is another one.
-        let refused = roles.connect("worker", "images2").await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
-
-        let root = roles.connect("root", "music").await.unwrap();
-        let job = root.post(NewJob::new("song")).await.unwrap();
-        let ended = root.post(NewJob::new("song")).await.unwrap();
-        let trashed = root.post(NewJob::new("song")).await.unwrap();
-        root.claim(&trashed, "ops")
-            .await
-            .unwrap()
-            .trash("why")
-            .await
-            .unwrap();
-        let trashed = root.trash_review().list().await.unwrap().jobs;
-        // The least with which there is a board to ask at all.
-        roles.grant("worker", READ, "jobs", "music").await;
-        let board = roles.connect("worker", "music").await.unwrap();
-        let [seen, ending] = [&job, &ended].map(|job| board.get(job.id()).unwrap());
-        assert_eq!(board.fresh_jobs().await.unwrap().count(), 2);
-        let holder = root.claim(&job, "ops").await.unwrap();
-        root.claim(&ended, "ops")
-            .await
-            .unwrap()
-            .consume()
-            .await
-            .unwrap();
-
-        refused_to_work(&board, &seen, holder.token()).await;
-        denied("wait for the end", ending.wait(None)).await;
-        refused_to_review(&board, &trashed[0]).await;
-        refused_books(&board).await;
-        // What it holds elsewhere is not touched by that.
-        let begun = Instant::now();
-        board.close().await;
-        assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());
-        holder.consume().await.unwrap();
-        assert_eq!(root.fresh_jobs().await.unwrap().count(), 0);
-    })
-    .await;
-}
-
-/// Proves that who may only see the jobs of `board` can do nothing with them, here with `job`, which
-/// is held by another.
-async fn refused_to_work(board: &JobBoard, job: &Job, token: Revision) {
-    denied("post", board.post(NewJob::new("song"))).await;
-    for posted in board.post_many(["a", "b"].map(NewJob::new)).await {
-        denied("post many", async { posted }).await;
-    }
-    denied("claim", board.claim(job, "worker")).await;
-    denied("trash", board.trash_unclaimed(job, "worker", "why")).await;
-    denied("cancel", board.cancel(job, "worker", None)).await;
-    denied("release", board.release(job.id(), token, None)).await;
-    denied("wait to claim", board.wait_unclaimed(None)).await;
-    denied("pause", board.pause("worker", None)).await;
-    denied("resume", board.resume()).await;
-    denied("paused", board.paused()).await;
-    denied("resumed", board.resumed(None)).await;
-    let entity = Entity::new("conductor", "one");
-    denied("register", board.register_entity(&entity)).await;
-    denied("entities", board.entities()).await;
-    let conductor = Conductor::builder(board, "songs");
-    let run = |_: Context, _: serde_json::Value| async { Ok(Outcome::Consume) };
-    denied("conduct", conductor.run(run)).await;
-}
-
-/// As [`refused_to_work`], with what is in the trash.
-async fn refused_to_review(board: &JobBoard, trashed: &TrashedJob) {
-    let review = board.trash_review();
-    denied("list the trash", review.list()).await;
-    denied("look into the trash", review.get(trashed.id())).await;
-    denied("restore", review.restore(trashed)).await;
-    denied("purge", review.purge(trashed)).await;
-    denied("purge", review.purge_older_than(Duration::ZERO)).await;
-}
-
-/// As [`refused_to_work`], with logbooks.
-async fn refused_books(board: &JobBoard) {
-    let books = board.books();
-    let mut book = books.new_book("book");
-    denied("create a book", books.create(&mut book)).await;
-    denied("load a book", books.load(book.uuid())).await;
-    denied("list the books", books.list()).await;
-    denied("delete a book", books.delete(book.uuid())).await;
-}
-
-#[tokio::test]
-async fn role_that_is_taken_on_one_board_does_not_touch_the_session_on_another() {
-    on_each(Setup::default(), |etcd| async move {
-        let mut roles = Roles::set_up(etcd).await;
-        roles.admin.role_add("music").await.unwrap();
-        for (what, area) in POSTER.1 {
-            roles.grant("music", *what, area, "music").await;
-        }
-        let granted = roles.admin.user_grant_role("worker", "music").await;
-        granted.unwrap();
-        let store = Arc::new(roles.etcd.connect_as("worker", PASSWORD).await.unwrap());
-        let images = JobBoard::builder("images").store(Arc::clone(&store));
-        let images = images.connect().await.unwrap();
-        let music = JobBoard::builder("music").store(store).connect();
-        let music = music.await.unwrap();
-        let job = images.post(NewJob::new("thumbnail")).await.unwrap();
-        let claim = images.claim(&job, "worker").await.unwrap();
-        music.post(NewJob::new("song")).await.unwrap();
-        // etcd asks for the right to write every key that is on the lease of a put.
-        let taken = roles.admin.user_revoke_role("worker", "worker").await;
-        taken.unwrap();
-        denied("post", images.post(NewJob::new("thumbnail"))).await;
-        music.post(NewJob::new("song")).await.unwrap();
-        assert!(claim.is_held());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn session_carries_a_thousand_claims_of_a_user_and_another_the_rest() {
-    on_each(Setup::default(), |etcd| async move {
-        const JOBS: usize = 1_100;
-        let roles = Roles::set_up(etcd).await;
-        let worker = roles.board_of("worker").await;
-        let posts = worker.post_many((0..JOBS).map(|_| NewJob::new("thumbnail")));
-        let jobs: Vec<_> = posts.await.into_iter().map(Result::unwrap).collect();
-        let claims = worker.claim_many(jobs, "worker").await;
-        let mut leases = BTreeSet::new();
-        for claim in claims {
-            let claim = claim.unwrap();
-            let holder = worker.holder(claim.job().id());
-            leases.extend(holder.and_then(|holder| holder.session));
-            claim.consume().await.unwrap();
-        }
-        assert_eq!(leases.len(), 2);
-        assert_eq!(worker.fresh_jobs().await.unwrap().count(), 0);
     })
     .await;
 }

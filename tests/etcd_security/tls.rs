@@ -12,7 +12,11 @@ use jobboard::{
 };
 use tokio::time::Instant;
 
-use super::{Authority, MUTUAL, Setup, beat_after, kind_of, on_each, put, refused, watch};
+use super::{
+    beat_after, kind_of, put, refused,
+    secure::{Authority, MUTUAL, Setup, on_each},
+    watch,
+};
 
 #[tokio::test]
 async fn tls_carries_requests_watches_and_keep_alives() {

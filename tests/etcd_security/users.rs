@@ -3,77 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use etcd_client::{
-    Certificate, Client, ConnectOptions, Identity, Permission, PermissionType, TlsOptions,
-};
 use futures::StreamExt;
 use jobboard::{
     JobBoard, NewJob,
     store::{Compare, ErrorKind, Op, Revision, Store, StoreExt, Txn},
 };
-use tempfile::TempDir;
 use tokio::time::{Instant, interval};
 
-use super::{MUTUAL, SecureEtcd, Setup, beat_after, key, kind_of, on_each, put, watch};
-
-/// The password of every user.
-pub(super) const PASSWORD: &str = "secret";
-
-/// Where the keys of all boards begin.
-const BOARDS: &str = "/taskflow/jobs/";
-
-impl SecureEtcd {
-    /// Makes the user `root`, and `reader` who may read below `open/` and look at every board; then
-    /// turns authentication on.
-    pub(super) async fn enable_auth(&self) {
-        let mut admin = self.administer(None).await;
-        admin.user_add("root", PASSWORD, None).await.unwrap();
-        admin.user_grant_role("root", "root").await.unwrap();
-        admin.role_add("reading").await.unwrap();
-        for prefix in ["open/", BOARDS] {
-            let permission = Permission::new(PermissionType::Read, prefix).with_prefix();
-            admin
-                .role_grant_permission("reading", permission)
-                .await
-                .unwrap();
-        }
-        admin.user_add("reader", PASSWORD, None).await.unwrap();
-        admin.user_grant_role("reader", "reading").await.unwrap();
-        admin.auth_enable().await.unwrap();
-    }
-
-    pub(super) async fn administrator(&self) -> Client {
-        self.administer(Some(("root", PASSWORD))).await
-    }
-
-    /// A client as etcd's own library makes it: its token is not renewed.
-    async fn administer(&self, user: Option<(&str, &str)>) -> Client {
-        let authority = Certificate::from_pem(self.authority.certificate());
-        let (certificate, key) = self.authority.issue("root");
-        let mut options = ConnectOptions::new().with_tls(
-            TlsOptions::new()
-                .ca_certificate(authority)
-                .identity(Identity::from_pem(certificate, key)),
-        );
-        if let Some((name, password)) = user {
-            options = options.with_user(name, password);
-        }
-        Client::connect([self.endpoint()], Some(options))
-            .await
-            .unwrap()
-    }
-}
-
-/// What etcd is told to give out signed tokens that live for two seconds, and the folder of the secret
-/// that it signs them with.
-pub(super) fn signed_tokens() -> (String, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let secret = folder.path().join("secret");
-    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
-    let secret = secret.display();
-    let flag = format!("--auth-token=jwt,priv-key={secret},sign-method=HS256,ttl=2s");
-    (flag, folder)
-}
+use super::{
+    beat_after, key, kind_of, put,
+    secure::{MUTUAL, PASSWORD, Setup, on_each, signed_tokens},
+    watch,
+};
 
 #[tokio::test]
 async fn wrong_password_is_denied_and_not_told() {
