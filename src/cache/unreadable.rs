@@ -61,14 +61,24 @@ impl Unreadable {
             missing: true,
         }
     }
+
+    /// Whether a person can do about it what can be done about `other`. The words alone can differ by
+    /// whoever writes the key.
+    const fn is_like(&self, other: &Self) -> bool {
+        self.newer == other.newer && self.missing == other.missing
+    }
 }
 
 /// The unreadable keys of one view.
 #[derive(Debug, Default)]
 pub(super) struct Register {
     listed: BTreeMap<Key, Unreadable>,
-    unlisted: u64,
     fresh: BTreeSet<Key>,
+    /// What was told, and has been taken off since anybody asked: it can come back at once.
+    taken_off: BTreeMap<Key, Unreadable>,
+    unlisted: u64,
+    /// How many of those there were when that was told last.
+    unlisted_told: u64,
     total: u64,
 }
 
@@ -81,15 +91,20 @@ impl Register {
             self.unlisted += 1;
             return;
         }
-        self.fresh.insert(key.clone());
+        let before = self.taken_off.remove(key);
+        if !before.is_some_and(|before| before.is_like(&unreadable)) {
+            self.fresh.insert(key.clone());
+        }
         self.listed.insert(key.clone(), unreadable);
     }
 
     /// Takes a key off the list. One that was not told yet is as if it had never been on it.
     pub(super) fn remove(&mut self, key: &Key) {
-        self.listed.remove(key);
+        let before = self.listed.remove(key);
         if self.fresh.remove(key) {
             self.total = self.total.saturating_sub(1);
+        } else if let Some(before) = before {
+            self.taken_off.insert(key.clone(), before);
         }
     }
 
@@ -97,20 +112,32 @@ impl Register {
     pub(super) fn succeed(&mut self, old: &Self) {
         let Self { listed, fresh, .. } = self;
         let before = fresh.len();
-        fresh.retain(|key| {
-            let why = |of: &BTreeMap<Key, Unreadable>| of.get(key).map(|one| one.why.clone());
-            why(&old.listed) != why(listed)
+        fresh.retain(|key| match (old.listed.get(key), listed.get(key)) {
+            (Some(before), Some(now)) => !now.is_like(before),
+            _ => true,
         });
         let told = u64::try_from(before - fresh.len()).unwrap_or(u64::MAX);
         self.total = old.total.saturating_add(self.total.saturating_sub(told));
+        self.unlisted_told = old.unlisted_told.min(self.unlisted);
     }
 
-    /// What was added since this was asked last, each to be reported once, and how many could not
-    /// be listed.
+    /// What is to be reported since this was asked last: the keys that were added, each once for as
+    /// long as it stays as unreadable, and how many could not be listed, whenever that has doubled.
+    /// So nobody can fill the log of every process by writing a key again and again.
     pub(super) fn take_fresh(&mut self) -> (Vec<Unreadable>, u64) {
+        self.taken_off.clear();
         let fresh = std::mem::take(&mut self.fresh);
         let fresh = fresh.iter().filter_map(|key| self.listed.get(key).cloned());
-        (fresh.collect(), std::mem::take(&mut self.unlisted))
+        (fresh.collect(), self.take_unlisted())
+    }
+
+    fn take_unlisted(&mut self) -> u64 {
+        let least = self.unlisted_told.saturating_mul(2).max(1);
+        if self.unlisted < least {
+            return 0;
+        }
+        self.unlisted_told = self.unlisted;
+        self.unlisted
     }
 
     pub(super) fn listed(&self) -> Vec<Unreadable> {

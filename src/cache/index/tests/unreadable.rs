@@ -30,6 +30,37 @@ fn unreadable_records_are_skipped_and_reported_once() {
 }
 
 #[test]
+fn key_that_stays_unreadable_is_reported_once_however_often_it_is_written() {
+    let mut index = index();
+    let mut told = |event| {
+        apply(&mut index, &[event]);
+        index.take_fresh_unreadable().0.len()
+    };
+    assert_eq!(told(put(1, JobPart::Data, "{", 1)), 1);
+    // In other words, as it ends elsewhere.
+    assert_eq!(told(put(1, JobPart::Data, "{  ", 2)), 0);
+    assert_eq!(told(put(1, JobPart::Data, "{", 3)), 0);
+    let newer = r#"{"jobboard": {"v": 99}}"#;
+    assert_eq!(told(put(1, JobPart::Data, newer, 4)), 1);
+    assert_eq!(told(data(1, "HIGH", 5)), 0);
+    assert_eq!(told(put(1, JobPart::Data, "{", 6)), 1);
+    assert_eq!(index.unreadable().len(), 1);
+    assert_eq!(index.unreadable_total(), 5);
+}
+
+#[test]
+fn keys_that_are_too_many_to_list_are_reported_whenever_they_are_twice_as_many() {
+    let mut index = index();
+    let endless = Key::new(vec![b'x'; 5_000]).unwrap();
+    let told = (1..=9).map(|revision| {
+        let event = Event::Put(kv(endless.clone(), "", 1, revision));
+        apply(&mut index, &[event]);
+        index.take_fresh_unreadable().1
+    });
+    assert!(told.eq([1, 2, 0, 4, 0, 0, 0, 8, 0]));
+}
+
+#[test]
 fn job_that_becomes_unreadable_vanishes_and_comes_back() {
     let mut index = index();
     apply(&mut index, &[data(1, "HIGH", 1), owner(1, 1)]);
@@ -109,6 +140,17 @@ fn what_was_reported_is_not_reported_again_by_a_list() {
     assert_eq!(fresh.len(), 1);
     assert_eq!(fresh[0].key, keys().job(job(2), JobPart::Data));
     assert_eq!((new.unreadable().len(), new.unreadable_total()), (2, 2));
+}
+
+#[test]
+fn list_reports_those_that_are_too_many_as_a_watch_does() {
+    let endless = Key::new(vec![b'x'; 5_000]).unwrap();
+    let list = || listing(vec![Event::Put(kv(endless.clone(), "", 1, 1))]);
+    let mut old = list();
+    assert_eq!(old.take_fresh_unreadable().1, 1);
+    let mut new = list();
+    new.succeed(&old, at(2));
+    assert_eq!(new.take_fresh_unreadable().1, 0);
 }
 
 #[test]
