@@ -6,6 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tracing::{
+    Level,
+    subscriber::{DefaultGuard, set_default},
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// All that is logged.
@@ -17,11 +21,22 @@ impl Log {
     pub(crate) fn of_the_process() -> Self {
         let log = Self::default();
         tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
+            .with_max_level(Level::TRACE)
             .with_ansi(false)
             .with_writer(log.clone())
             .init();
         log
+    }
+
+    /// The warnings and errors of this thread, for as long as the other part is kept.
+    pub(crate) fn of_warnings_on_this_thread() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::WARN)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        (log, set_default(subscriber))
     }
 
     /// What was logged so far.
