@@ -1,15 +1,70 @@
 //! Leases, on an etcd that does not let everybody write everything.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 
-use etcd_client::{Client, PutOptions, Txn, TxnOp};
-use jobboard::{JobBoard, NewJob, Result};
+use etcd_client::{Error, PutOptions, Txn, TxnOp};
+use jobboard::{JobBoard, NewJob};
 use tonic::Code;
 
 use super::{
-    roles::{POSTER, Roles, denied},
+    roles::{POSTER, READ_AND_WRITE, Roles, denied},
     secure::{PASSWORD, Setup, on_each},
 };
+
+/// A lease with a key of the board `music` on it, which none of the users of [`Roles`] may write.
+async fn lease_of_another(roles: &mut Roles) -> i64 {
+    let lease = roles.admin.lease_grant(60, None).await.unwrap().id();
+    let on_it = PutOptions::new().with_lease(lease);
+    let put = roles
+        .admin
+        .put("/taskflow/jobs/music/job1.lock", "1", Some(on_it));
+    put.await.unwrap();
+    lease
+}
+
+fn is_denied<T: Debug>(answer: Result<T, Error>) {
+    let error = answer.unwrap_err();
+    assert!(
+        matches!(&error, Error::GRpcStatus(status) if status.code() == Code::PermissionDenied),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn plain_put_needs_the_right_to_all_keys_of_its_lease_and_one_in_a_transaction_does_not() {
+    on_each(Setup::default(), |etcd| async move {
+        let mut roles = Roles::set_up(etcd).await;
+        let lease = lease_of_another(&mut roles).await;
+        let mut poster = roles.etcd.raw_client(Some("poster")).await;
+        let key = "/taskflow/jobs/images/job1.data";
+        let on_it = PutOptions::new().with_lease(lease);
+        poster.put(key, "1", None).await.unwrap();
+        is_denied(poster.put(key, "2", Some(on_it.clone())).await);
+        let put = Txn::new().and_then([TxnOp::put(key, "3", Some(on_it.clone()))]);
+        poster.txn(put).await.unwrap();
+        // Neither does one that is nested, as those of a group are.
+        let put = Txn::new().and_then([TxnOp::put(key, "4", Some(on_it))]);
+        let put = Txn::new().and_then([TxnOp::txn(put)]);
+        poster.txn(put).await.unwrap();
+        let put = &roles.admin.get(key, None).await.unwrap().kvs()[0].clone();
+        assert_eq!((put.value(), put.lease()), (&b"4"[..], lease));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lease_is_ended_by_who_may_write_all_keys_on_it_only_and_kept_alive_by_anybody() {
+    on_each(Setup::default(), |etcd| async move {
+        let mut roles = Roles::set_up(etcd).await;
+        let lease = lease_of_another(&mut roles).await;
+        let mut worker = roles.etcd.raw_client(Some("worker")).await;
+        is_denied(worker.lease_revoke(lease).await);
+        worker.lease_keep_alive(lease).await.unwrap();
+        roles.grant("worker", READ_AND_WRITE, "jobs", "music").await;
+        worker.lease_revoke(lease).await.unwrap();
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn role_that_is_taken_on_one_board_does_not_touch_the_session_on_another() {
@@ -29,7 +84,7 @@ async fn role_that_is_taken_on_one_board_does_not_touch_the_session_on_another()
         let job = images.post(NewJob::new("thumbnail")).await.unwrap();
         let claim = images.claim(&job, "worker").await.unwrap();
         music.post(NewJob::new("song")).await.unwrap();
-        // etcd asks for the right to write every key that is on the lease of a put.
+        // A session has a lease on one board only.
         let taken = roles.admin.user_revoke_role("worker", "worker").await;
         taken.unwrap();
         denied("post", images.post(NewJob::new("thumbnail"))).await;

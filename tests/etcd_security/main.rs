@@ -7,7 +7,10 @@
     reason = "the helpers of a test fail as the test does"
 )]
 
+mod background;
 mod leases;
+#[path = "../support/log.rs"]
+mod log;
 mod other_board;
 mod poster;
 mod roles;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jobboard::{
-    ClaimOptions, Conductor, Context, Entity, ErrorKind, Job, JobBoard, NewJob, Outcome,
-    Quarantined, TrashedJob, store::Revision,
+    ClaimOptions, Conductor, Context, Entity, ErrorKind, Job, JobBoard, NewJob, Outcome, TrashList,
+    store::Revision,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -36,12 +36,17 @@ async fn worker_of_a_board_is_refused_by_another_at_once_whatever_it_asks() {
             .trash("why")
             .await
             .unwrap();
-        let trashed = root.trash_review().list().await.unwrap().jobs;
+        let theirs = root.post(NewJob::new("song")).await.unwrap();
+        roles.taskflow_claims("music", &theirs).await;
+        roles.spoil("music").await;
+        let trashed = trash_of(&root).await;
+        roles.spoil("music").await;
         // The least with which there is a board to ask at all.
         roles.grant("worker", READ, "jobs", "music").await;
         let board = roles.connect("worker", "music").await.unwrap();
-        let [seen, ending] = [&job, &ended].map(|job| board.get(job.id()).unwrap());
-        assert_eq!(board.fresh_jobs().await.unwrap().count(), 2);
+        let [seen, ending, theirs_seen] =
+            [&job, &ended, &theirs].map(|job| board.get(job.id()).unwrap());
+        assert_eq!(board.fresh_jobs().await.unwrap().count(), 3);
         let holder = root.claim(&job, "ops").await.unwrap();
         root.claim(&ended, "ops")
             .await
@@ -52,16 +57,30 @@ async fn worker_of_a_board_is_refused_by_another_at_once_whatever_it_asks() {
 
         refused_to_work(&board, &seen, holder.token()).await;
         denied("wait for the end", ending.wait(None)).await;
-        refused_to_review(&board, &trashed[0]).await;
+        refused_by_name(&board, &theirs_seen).await;
+        refused_to_review(&board, &trashed).await;
         refused_books(&board).await;
         // What it holds elsewhere is not touched by that.
         let begun = Instant::now();
         board.close().await;
         assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());
         holder.consume().await.unwrap();
+        root.consume(&theirs, "taskflow").await.unwrap();
         assert_eq!(root.fresh_jobs().await.unwrap().count(), 0);
     })
     .await;
+}
+
+/// What is in the trash of a board: a job, and the key that can not be read.
+async fn trash_of(root: &JobBoard) -> TrashList {
+    root.fresh_jobs().await.unwrap();
+    let review = root.trash_review();
+    for unreadable in root.unreadable() {
+        review.quarantine(&unreadable, "ops", None).await.unwrap();
+    }
+    let trash = review.list().await.unwrap();
+    assert_eq!((trash.jobs.len(), trash.quarantined.len()), (1, 1));
+    trash
 }
 
 /// Proves that who may only see the jobs of `board` can do nothing with them, here with `job`, which
@@ -72,6 +91,8 @@ async fn refused_to_work(board: &JobBoard, job: &Job, token: Revision) {
         denied("post many", async { posted }).await;
     }
     denied("claim", board.claim(job, "worker")).await;
+    let own = ClaimOptions::new().ttl(Duration::from_secs(5));
+    denied("claim", board.claim_with(job, "worker", own)).await;
     denied("trash", board.trash_unclaimed(job, "worker", "why")).await;
     denied("cancel", board.cancel(job, "worker", None)).await;
     denied("release", board.release(job.id(), token, None)).await;
@@ -82,15 +103,33 @@ async fn refused_to_work(board: &JobBoard, job: &Job, token: Revision) {
     denied("resumed", board.resumed(None)).await;
     let entity = Entity::new("conductor", "one");
     denied("register", board.register_entity(&entity)).await;
+    // It was not registered.
+    let deregistered = board.deregister_entity("conductor", "one").await;
+    assert!(!deregistered.unwrap());
     denied("entities", board.entities()).await;
     let conductor = Conductor::builder(board, "songs");
     let run = |_: Context, _: serde_json::Value| async { Ok(Outcome::Consume) };
     denied("conduct", conductor.run(run)).await;
 }
 
-/// As [`refused_to_work`], with what is in the trash.
-async fn refused_to_review(board: &JobBoard, trashed: &TrashedJob) {
+/// As [`refused_to_work`], with `job`, whose owner a TaskFlow client is.
+async fn refused_by_name(board: &JobBoard, job: &Job) {
+    denied("consume", board.consume(job, "taskflow")).await;
+    let keeping = board.consume_with(job, "taskflow", json!(1));
+    denied("consume with a result", keeping).await;
+    denied("abandon", board.abandon(job, "taskflow")).await;
+    denied("trash", board.trash(job, "taskflow", None)).await;
+}
+
+/// As [`refused_to_work`], with what is in the trash, and what is to go there.
+async fn refused_to_review(board: &JobBoard, trash: &TrashList) {
     let review = board.trash_review();
+    let (trashed, quarantined) = (&trash.jobs[0], &trash.quarantined[0]);
+    let unreadable = board.unreadable();
+    assert_eq!(unreadable.len(), 1);
+    let quarantining = review.quarantine(&unreadable[0], "worker", None);
+    denied("quarantine", quarantining).await;
+    denied("purge", review.purge_quarantined(quarantined)).await;
     denied("list the trash", review.list()).await;
     denied("look into the trash", review.get(trashed.id())).await;
     denied("restore", review.restore(trashed)).await;
