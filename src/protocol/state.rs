@@ -50,7 +50,7 @@ impl fmt::Display for JobState {
 
 /// What goes on beside a posting: how often the job was tried, and how that ended. Written in the
 /// transaction of each claim, so that a crash counts.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StateRecord {
     /// How many claims there were, those given back unburnt left out.
     #[serde(default)]
@@ -209,22 +209,6 @@ impl StateRecord {
             delay_ms: None,
             ..self.clone()
         }
-    }
-}
-
-/// Leaves out what is not known: it can be a secret.
-impl fmt::Debug for StateRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StateRecord")
-            .field("attempts", &self.attempts)
-            .field("unsettled", &self.unsettled)
-            .field("claim", &self.claim)
-            .field("last_owner", &self.last_owner)
-            .field("reason", &self.reason)
-            .field("not_before", &self.not_before)
-            .field("delay_ms", &self.delay_ms)
-            .field("progress", &self.progress)
-            .finish_non_exhaustive()
     }
 }
 

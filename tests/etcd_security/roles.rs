@@ -320,19 +320,13 @@ async fn role_comes_back(etcd: SecureEtcd) {
     denied("abandon", claim.abandon()).await;
     go_on.add_permits(1);
     assert_eq!(worker.fresh_jobs().await.unwrap().count(), 3);
-    roles
-        .admin
-        .user_revoke_role("worker", "viewer")
-        .await
-        .unwrap();
+    let revoked = roles.admin.user_revoke_role("worker", "viewer").await;
+    revoked.unwrap();
     denied("look", worker.fresh_jobs()).await;
     denied("paused", worker.paused()).await;
 
-    roles
-        .admin
-        .user_grant_role("worker", "worker")
-        .await
-        .unwrap();
+    let granted = roles.admin.user_grant_role("worker", "worker").await;
+    granted.unwrap();
     claim.consume().await.unwrap();
     go_on.add_permits(1);
     for job in [&first, &second] {

@@ -85,6 +85,10 @@ async fn pass(binary: &Path, minutes: u32) {
     }
 }
 
+/// Something that is measured each minute: what it is, where it is noted, and how much of it is not too much
+/// where there was so much before.
+type Measured = (&'static str, fn(&Minute) -> u64, fn(u64) -> u64);
+
 /// What is more in the last quarter of the minutes than in the second.
 fn grown(past: &[Minute]) -> Vec<&'static str> {
     let part = past.len() / 4;
@@ -93,7 +97,7 @@ fn grown(past: &[Minute]) -> Vec<&'static str> {
     let fifth = |early: u64| early + early / 5;
     // What each past revision adds is to be seen, and not what else the machine has to do.
     let double = |early: u64| 2 * early + 1_000;
-    let all: [(_, fn(&Minute) -> u64, fn(u64) -> u64); 7] = [
+    let all: [Measured; 7] = [
         ("memory", |it| it.own_memory, fifth),
         ("etcd's memory", |it| it.etcd_memory, fifth),
         ("tasks", |it| it.tasks as u64, fifth),
@@ -106,7 +110,7 @@ fn grown(past: &[Minute]) -> Vec<&'static str> {
             double,
         ),
     ];
-    let grows = |(what, of, bound): (_, fn(&Minute) -> u64, fn(u64) -> u64)| {
+    let grows = |(what, of, bound): Measured| {
         let (early, late) = (median(early, of), median(late, of));
         println!("{what}: {early}, and later {late}");
         (late > bound(early)).then_some(what)
