@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, de};
+use serde::{Deserialize, Deserializer as _, Serialize, de};
 use serde_json::value::{RawValue, to_raw_value};
 
 /// The newest layout of records that this library knows.
@@ -50,8 +50,11 @@ impl From<serde_json::Error> for Unreadable {
 
 /// Reads a record. All of it must be UTF-8, also what is passed over: it is copied into other records.
 pub(crate) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Unreadable> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::new("it is not UTF-8"))?;
-    Ok(serde_json::from_str(text)?)
+    Ok(serde_json::from_str(utf8(bytes)?)?)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Unreadable> {
+    std::str::from_utf8(bytes).map_err(|_| Unreadable::new("it is not UTF-8"))
 }
 
 /// Checks the length of a record that stands beside others. None that was written by this library, by a
@@ -163,6 +166,49 @@ pub(crate) fn without_notes(posting: &[u8], notes: &[&str]) -> Result<Bytes, Unr
 /// that stands for something else. Keeps nothing.
 #[derive(Debug)]
 pub(crate) struct Wellformed;
+
+/// Whether all fields of an object are `known`. What is in them must be [`Wellformed`], as in [`read_open`].
+pub(crate) fn knows_all(object: &[u8], known: &[&str]) -> Result<bool, Unreadable> {
+    let text = utf8(object)?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let all = json.deserialize_map(Known(known))?;
+    json.end()?;
+    Ok(all)
+}
+
+/// What looks into an object for names that are not among these.
+#[derive(Clone, Copy)]
+struct Known<'a>(&'a [&'a str]);
+
+impl<'de> de::Visitor<'de> for Known<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let mut all = true;
+        while let Some(known) = map.next_key_seed(self)? {
+            all &= known;
+            map.next_value::<Wellformed>()?;
+        }
+        Ok(all)
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<bool, E> {
+        de::Visitor::visit_str::<E>(Name, name)?;
+        Ok(self.0.contains(&name))
+    }
+}
+
+impl<'de> de::DeserializeSeed<'de> for Known<'_> {
+    type Value = bool;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, name: D) -> Result<bool, D::Error> {
+        name.deserialize_str(self)
+    }
+}
 
 /// Whether a number with a fraction is [`Wellformed`]. It is not where `serde_json` is built, for whatever
 /// else is in the program, to give such numbers as objects with a name of its own.
@@ -311,6 +357,28 @@ mod tests {
         assert!(read::<Wellformed>(deep.as_bytes()).is_err());
         assert!(read::<Wellformed>(br#"{"far": 1e999}"#).is_err());
         assert!(read::<Wellformed>(br#"{"a": [1, -2, 3.5, "x", null, true, {}]}"#).is_ok());
+    }
+
+    #[test]
+    fn fields_beyond_those_that_are_known_are_noticed_and_all_must_be_wellformed() {
+        let known = &["a", "b"];
+        for (object, all) in [
+            ("{}", true),
+            (r#"{"b": {"c": 1}, "\u0061": 2}"#, true),
+            (r#"{"a": 1, "c": 2}"#, false),
+        ] {
+            assert_eq!(knows_all(object.as_bytes(), known).unwrap(), all);
+        }
+        for broken in [
+            "[]",
+            r#"{"a": 1} x"#,
+            r#"{"a": 1e999}"#,
+            r#"{"$serde_json::private::RawValue": "[1]"}"#,
+            r#"{"a": {"$serde_json::private::RawValue": "[1]"}}"#,
+        ] {
+            assert!(knows_all(broken.as_bytes(), known).is_err(), "{broken}");
+        }
+        assert!(knows_all(b"{\"a\": \"\xff\"}", known).is_err());
     }
 
     #[test]

@@ -100,9 +100,15 @@ impl StateRecord {
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         record::check_short(bytes)?;
+        // A job is claimed with it: what has nothing unknown in it is not looked through for that again.
+        let unknown = if record::knows_all(bytes, Self::KNOWN)? {
+            Unknown::default()
+        } else {
+            Unknown::read(bytes, Self::KNOWN)?
+        };
         Ok(Self {
-            unknown: Unknown::read(bytes, Self::KNOWN)?,
-            ..record::read_open(bytes)?
+            unknown,
+            ..record::read(bytes)?
         })
     }
 
