@@ -83,6 +83,11 @@ fn jobboard(arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs a line of shell for each of so many jobs.
+const fn shell<'a>(max: &'a str, line: &'a str) -> [&'a str; 7] {
+    ["run", "--max", max, "--", "sh", "-c", line]
+}
+
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -386,15 +391,7 @@ async fn run_sends_no_control_characters_to_the_terminal() {
 async fn run_does_a_job_however_long_its_name_is() {
     let setup = setup().await;
     put(&setup, &[("job7.data", &named(&"ä".repeat(100_000)))]).await;
-    let told = setup.output(&[
-        "run",
-        "--max",
-        "1",
-        "--",
-        "sh",
-        "-c",
-        "echo $JOBBOARD_JOB_NAME",
-    ]);
+    let told = setup.output(&shell("1", "echo $JOBBOARD_JOB_NAME"));
     assert_eq!(told.trim_end(), "ä".repeat(127));
     assert_eq!(setup.list(), Vec::<Value>::new());
 }
@@ -490,15 +487,10 @@ async fn etcd_that_is_down_or_silent_is_told_within_the_connect_timeout() {
 async fn run_hands_the_job_to_the_command_and_consumes_it() {
     let board = setup().await;
     // Posted once the command waits: it comes by push.
-    let run = board.start(&[
-        "run",
-        "--max",
+    let run = board.start(&shell(
         "2",
-        "--",
-        "sh",
-        "-c",
         "cat; echo; echo $JOBBOARD_JOB $JOBBOARD_JOB_NAME $JOBBOARD_TOKEN",
-    ]);
+    ));
     board.output(&["post", "first", "--details", r#"{"n":1}"#]);
     board.output(&["post", "second", "--details", r#"{"n":2}"#]);
     let output = run.wait_with_output().unwrap();
@@ -632,7 +624,7 @@ async fn cancelled_job_goes_into_the_trash_however_long_the_reason_is() {
     let board = board.connect().await.unwrap();
     let job = board.post(NewJob::new("one")).await.unwrap();
     let command = "echo started; exec sleep 1000";
-    let mut run = setup.start(&["run", "--max", "1", "--", "sh", "-c", command]);
+    let mut run = setup.start(&shell("1", command));
     await_line(&mut BufReader::new(run.stdout.take().unwrap()), "started");
     let longest = "x".repeat(4_096);
     board.cancel(&job, "ops", Some(&longest)).await.unwrap();
@@ -647,15 +639,7 @@ async fn cancelled_job_goes_into_the_trash_however_long_the_reason_is() {
 async fn lost_claim_kills_the_command() {
     let board = setup().await;
     board.output(&["post", "one"]);
-    let mut run = board.start(&[
-        "run",
-        "--max",
-        "1",
-        "--",
-        "sh",
-        "-c",
-        "echo started; sleep 1000; echo alive",
-    ]);
+    let mut run = board.start(&shell("1", "echo started; sleep 1000; echo alive"));
     let mut stdout = BufReader::new(run.stdout.take().unwrap());
     await_line(&mut stdout, "started");
     let store = Etcd::connect([board.etcd.endpoint()]).await.unwrap();
