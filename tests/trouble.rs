@@ -21,14 +21,18 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::join_all, stream};
 use jobboard::{
-    Claim, Ended, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob, Retry,
+    Claim, Conductor, Context, Ended, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob,
+    Retry, Step,
     store::{
         self, KeepAlive, Key, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Revision, Store,
         StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
     },
 };
-use serde_json::json;
-use tokio::time::{Instant, sleep, timeout};
+use serde_json::{Value, json};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
 
 use self::grouping::{GROUP_COMMIT, builder};
 
@@ -83,6 +87,7 @@ in_both_ways! {
     owner_learns_at_once_that_its_job_is_lost_while_it_waits_for_a_lease
     last_result_on_a_lease_is_kept_for_its_retention_too
     job_whose_state_moved_since_it_was_seen_is_trashed_all_the_same
+    job_that_can_not_be_settled_does_not_keep_its_conductor
 }
 
 /// What becomes of transactions, reads and watches.
@@ -754,4 +759,49 @@ async fn job_whose_state_moved_since_it_was_seen_is_trashed_all_the_same() {
     assert_eq!(jobs(&board).await.len(), 1);
     let posted = late.post(NewJob::new("unseen")).await.unwrap();
     assert_eq!(posted.state(), JobState::Unclaimed);
+}
+
+async fn job_that_can_not_be_settled_does_not_keep_its_conductor() {
+    let (store, board) = setup().await;
+    let (begun, mut begins) = mpsc::channel(1);
+    let conductor = Conductor::builder(&board, "conductor")
+        .jobs_where(|job| job.name() == "first")
+        .with(move |_: Context, _: Value| {
+            let begun = begun.clone();
+            async move {
+                begun.send(()).await?;
+                std::future::pending().await
+            }
+        })
+        .unwrap();
+    let mut events = conductor.events();
+    let running = {
+        let conductor = conductor.clone();
+        tokio::spawn(async move { conductor.run().await })
+    };
+    begins.recv().await.unwrap();
+    store.set(Trouble::NoSpace);
+    let stopped = Instant::now();
+    conductor.stop();
+    running.await.unwrap().unwrap();
+    // To drain, for its handler to end, and to settle; nothing is tried between two seconds.
+    assert_eq!(stopped.elapsed().as_secs(), 30 + 10 + 10);
+    let steps: Vec<_> = events
+        .by_ref()
+        .take(4)
+        .map(|event| event.step)
+        .collect()
+        .await;
+    let [
+        Step::Started,
+        Step::Draining,
+        Step::Dropped,
+        Step::Unsettled(_),
+    ] = steps[..]
+    else {
+        panic!("{steps:?}");
+    };
+    store.set(Trouble::None);
+    let first = jobs(&board).await.remove(0);
+    until(&first, JobState::Unclaimed).await;
 }

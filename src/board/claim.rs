@@ -92,7 +92,12 @@ impl Claim {
     /// [asked](Self::cancel_request) for it to be stopped, and it is still held. Then its owner
     /// decides how to end.
     pub fn cancellation(&self) -> CancellationToken {
-        self.held.stop().clone()
+        self.held.stop().child_token()
+    }
+
+    /// Gives the job back in the background as if it had not been claimed, if it is still held.
+    pub(crate) fn give_back(&self) {
+        self.held.give_back();
     }
 
     /// Marks the job as done: it is gone from the board for good.

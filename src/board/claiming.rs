@@ -5,7 +5,7 @@ use std::{fmt::Write as _, num::NonZeroU32, sync::Arc};
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::{Claim, Job, JobBoard, failure, progress::Reports};
+use super::{Claim, Job, JobBoard, connection::Connection, failure, progress::Reports};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{
@@ -14,11 +14,15 @@ use crate::{
         offer::NotOffered,
         state::{SeenState, StateRecord},
     },
-    session::{ClaimRequest, LeaseTerms, WriteError},
+    session::{ClaimRequest, Held, LeaseTerms, WriteError},
 };
 
 /// How many of many calls are under way at once.
 pub(super) const AT_ONCE: usize = 256;
+
+/// Why there is no claim: the job was not to be tried any more, and is in the trash for this reason.
+#[derive(Debug)]
+pub(crate) struct Discarded(pub(crate) String);
 
 impl JobBoard {
     /// Claims `job` for `who`.
@@ -50,6 +54,21 @@ impl JobBoard {
         who: &str,
         own: Option<LeaseTerms>,
     ) -> Result<Claim> {
+        let claimed = self.claim_or_discard(job, who, own).await?;
+        claimed.map_err(|Discarded(reason)| {
+            let doing = format!("claim job {}", job.id());
+            let why = format!("it went into the trash: {reason}");
+            Error::new(ErrorKind::NotFound, doing, why)
+        })
+    }
+
+    /// As [`claim_on`](Self::claim_on), and tells of a job that it moved into the trash.
+    pub(crate) async fn claim_or_discard(
+        &self,
+        job: &Job,
+        who: &str,
+        own: Option<LeaseTerms>,
+    ) -> Result<Result<Claim, Discarded>> {
         let doing = format!("claim job {}", job.id());
         check_name(&doing, "the owner", who)?;
         let connection = self.connection_to_write(&doing)?;
@@ -58,9 +77,11 @@ impl JobBoard {
         let mut place = None;
         loop {
             if let Some(reason) = self.reason_to_trash(job, &seen.record) {
-                seen = self
-                    .trash_instead(job, &seen, who, &reason, deadline)
-                    .await?;
+                let gone = self.discard_unless_moved(job, &seen, who, &reason, deadline);
+                match gone.await? {
+                    Some(moved) => seen = moved,
+                    None => return Ok(Err(Discarded(reason))),
+                }
                 continue;
             }
             let here = match place.take() {
@@ -77,19 +98,7 @@ impl JobBoard {
                 now,
             };
             match here.claim(&request, deadline).await {
-                Ok(Ok(held)) => {
-                    let (every, tasks) = (self.0.settings.progress_every, connection.tasks());
-                    let claim = Claim {
-                        // As this handle sees it, whichever handle it came from.
-                        job: self.job_of(Arc::clone(&job.entry)),
-                        who: who.to_owned(),
-                        reports: Reports::new(every, held.lost(), tasks.clone()),
-                        held,
-                        results: Arc::clone(connection.results()),
-                    };
-                    claim.notice_request();
-                    return Ok(claim);
-                }
+                Ok(Ok(held)) => return Ok(Ok(self.claim_of(job, who, held, &connection))),
                 Ok(Err(ClaimRefusal::NotOffered(NotOffered::StateMoved(state)))) => {
                     if state.record.not_before.is_some_and(|time| time.get() > now) {
                         let why = "it was given back meanwhile, to be tried later";
@@ -143,24 +152,38 @@ impl JobBoard {
         stream::iter(claims).buffered(AT_ONCE).collect().await
     }
 
-    /// Trashes a job that is not to be tried any more. Gives its state if that has moved since it was
-    /// `seen`, and else why there is no claim.
-    async fn trash_instead(
+    /// The claim of a job that is held now.
+    fn claim_of(&self, job: &Job, who: &str, held: Held, connection: &Connection) -> Claim {
+        let (every, tasks) = (self.0.settings.progress_every, connection.tasks());
+        let claim = Claim {
+            // As this handle sees it, whichever handle it came from.
+            job: self.job_of(Arc::clone(&job.entry)),
+            who: who.to_owned(),
+            reports: Reports::new(every, held.lost(), tasks.clone()),
+            held,
+            results: Arc::clone(connection.results()),
+        };
+        claim.notice_request();
+        claim
+    }
+
+    /// Trashes a job that is not to be tried any more; gives its state instead if that has moved since it was
+    /// `seen`.
+    async fn discard_unless_moved(
         &self,
         job: &Job,
         seen: &SeenState,
         who: &str,
         reason: &str,
         deadline: Instant,
-    ) -> Result<SeenState> {
-        let doing = || format!("claim job {}", job.id());
+    ) -> Result<Option<SeenState>> {
         match self.discard(job, seen, who, reason, deadline).await? {
-            Ok(_) => {
-                let why = format!("it went into the trash: {reason}");
-                Err(Error::new(ErrorKind::NotFound, doing(), why))
+            Ok(_) => Ok(None),
+            Err(NotOffered::StateMoved(state)) => Ok(Some(*state)),
+            Err(not_offered) => {
+                let doing = format!("claim job {}", job.id());
+                Err(failure::of_not_offered(doing, not_offered))
             }
-            Err(NotOffered::StateMoved(state)) => Ok(*state),
-            Err(not_offered) => Err(failure::of_not_offered(doing(), not_offered)),
         }
     }
 

@@ -39,7 +39,9 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::claiming::Discarded;
 pub use self::{
     builder::JobBoardBuilder,
     cancel::Cancelled,
@@ -224,6 +226,11 @@ impl JobBoard {
     fn connection(&self, doing: &str) -> Result<Arc<Connection>> {
         let connection = self.lock().clone();
         connection.ok_or_else(|| Error::new(ErrorKind::Closed, doing, "the board is closed"))
+    }
+
+    /// Fires when the connection that there is now is over.
+    pub(crate) fn closed(&self, doing: &str) -> Result<CancellationToken> {
+        Ok(self.connection(doing)?.over().clone())
     }
 
     fn reader(&self) -> Option<Reader> {

@@ -1,6 +1,6 @@
 //! One try of one job: claim, handle, settle.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
@@ -8,8 +8,8 @@ use tracing::Instrument;
 
 use super::{Conducting, ConductorEvent, Context, HandlerError, Outcome, Step, StopReason};
 use crate::{
-    Claim, Error, ErrorKind, Job, Result, Retry, panicked, protocol::limits::within_reason,
-    store::Revision,
+    Claim, Error, ErrorKind, Job, Result, Retry, board::Discarded, panicked,
+    protocol::limits::within_reason, store::Revision,
 };
 
 /// How long is waited before a verb is tried again that etcd could not serve.
@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) enum Verdict {
     /// The job was claimed, at this revision, and whatever became of it is on the board.
     Tried(Revision),
-    /// Somebody else claimed it first, or it is gone.
+    /// Somebody else claimed it first, or it is gone, into the trash for one.
     Taken,
     /// It could not be claimed now: it is to be left alone for a moment.
     Refused,
@@ -38,15 +38,20 @@ impl Conducting {
     /// Tries a job. Tells how long its claim took.
     pub(super) async fn attempt(self: Arc<Self>, job: Job) -> (Verdict, Duration) {
         let asked = Instant::now();
-        let claimed = self.board.claim(&job, &self.who).await;
+        let claimed = self.board.claim_or_discard(&job, &self.who, None).await;
         let took = asked.elapsed();
         let verdict = match claimed {
-            Ok(claim) => {
+            Ok(Ok(claim)) => {
                 let (id, name, attempt) = (claim.job().id(), claim.job().name(), claim.attempt());
                 let token = claim.token();
                 let span = tracing::info_span!("job", %id, name, attempt);
                 self.run(claim).instrument(span).await;
                 Verdict::Tried(token)
+            }
+            Ok(Err(Discarded(reason))) => {
+                tracing::warn!(job = %job.id(), reason, "a job went into the trash untried");
+                self.tell_untried(job, Step::Trashed(reason));
+                Verdict::Taken
             }
             Err(error) => self.not_claimed(job, error),
         };
@@ -55,9 +60,7 @@ impl Conducting {
 
     fn not_claimed(&self, job: Job, error: Error) -> Verdict {
         let (verdict, step) = match error.kind() {
-            ErrorKind::Claimed | ErrorKind::NotFound | ErrorKind::Lost => {
-                (Verdict::Taken, Step::Missed)
-            }
+            ErrorKind::Claimed | ErrorKind::NotFound => (Verdict::Taken, Step::Missed),
             ErrorKind::Paused => return Verdict::Paused,
             ErrorKind::Closed => return Verdict::Failed(error),
             // The conductor's own name was checked when it was set up: what can not be done or read is of
@@ -71,18 +74,23 @@ impl Conducting {
             }
             _ => (Verdict::Refused, Step::Refused(error.to_string())),
         };
+        self.tell_untried(job, step);
+        verdict
+    }
+
+    fn tell_untried(&self, job: Job, step: Step) {
         self.tell(ConductorEvent {
             job: Some(job),
             attempt: None,
             step,
         });
-        verdict
     }
 
     /// Has the handler do a claimed job, and does with the job what it says.
     async fn run(&self, claim: Claim) {
         let claim = Arc::new(claim);
         let context = Context::new(Arc::clone(&claim), self.stopping.shutdown().clone());
+        let _over = Over(context.clone());
         let tell = |step| {
             tracing::debug!(?step);
             self.tell(ConductorEvent {
@@ -107,7 +115,7 @@ impl Conducting {
     async fn handle(&self, context: &Context) -> Option<Result<Outcome, String>> {
         let handling = Arc::clone(&self.handler).run(context.clone());
         let mut handling = AssertUnwindSafe(handling).catch_unwind().map(told);
-        let stop = context.cancellation();
+        let stop = context.stop();
         tokio::select! {
             biased;
             () = self.stopping.halt().cancelled() => return None,
@@ -145,8 +153,14 @@ impl Conducting {
         }
     }
 
-    /// Does with the job what was decided, however long etcd takes while the claim is held.
+    /// Does with the job what was decided, however long etcd takes while the claim is held and the
+    /// conductor is not to end.
     async fn settle(&self, claim: &Claim, outcome: Outcome) -> Step {
+        let shutdown = self.stopping.shutdown();
+        let mut too_late = pin!(async {
+            shutdown.cancelled().await;
+            sleep(self.settings.grace).await;
+        });
         loop {
             let settled = settle(claim, &outcome).await;
             match settled {
@@ -154,7 +168,8 @@ impl Conducting {
                 Err(error) => match error.kind() {
                     ErrorKind::Lost => return Step::Lost,
                     kind @ (ErrorKind::Unavailable | ErrorKind::Denied) => {
-                        // A claim outlives any refusal: only the conductor's end bounds the tries then.
+                        // A claim outlives any refusal, and that there is no space: only the conductor's end
+                        // bounds the tries then.
                         let denied = kind == ErrorKind::Denied;
                         if denied {
                             tracing::warn!(%error, "etcd refuses to let a job be settled");
@@ -165,9 +180,10 @@ impl Conducting {
                             () = self.stopping.halt().cancelled() => {
                                 return Step::Unsettled(error.to_string());
                             }
-                            () = self.stopping.shutdown().cancelled(), if denied => {
+                            () = shutdown.cancelled(), if denied => {
                                 return Step::Unsettled(error.to_string());
                             }
+                            () = &mut too_late => return Step::Unsettled(error.to_string()),
                             () = sleep(AGAIN) => {}
                         }
                     }
@@ -188,6 +204,17 @@ impl Conducting {
             Ok(_) => Step::Abandoned(Some(why)),
             Err(error) => Step::Unsettled(error.to_string()),
         }
+    }
+}
+
+/// The end of a try, dropped or not: the job is held no longer, whoever still has a handle to it, and that
+/// one is told.
+struct Over(Context);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.claim().give_back();
+        self.0.stop().cancel();
     }
 }
 

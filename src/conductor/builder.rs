@@ -108,8 +108,12 @@ impl ConductorBuilder {
         self
     }
 
-    /// Stops at SIGTERM or SIGINT: what runs is given the time to [drain](Self::drain); at a second
-    /// signal it is dropped. Defaults to leaving signals alone.
+    /// Stops at SIGTERM or SIGINT while it runs: what runs is given the time to [drain](Self::drain); at a
+    /// second signal it is dropped. Defaults to leaving signals alone.
+    ///
+    /// From the first such run on, these signals do not end the process by themselves, and one that comes while no
+    /// such conductor runs is heard by nobody. A service that goes on after a run has ended, or runs conductors
+    /// again and again, listens to signals by itself and calls [`stop`](super::Conductor::stop).
     pub const fn stop_on_signals(mut self) -> Self {
         self.stops_on_signals = true;
         self

@@ -10,7 +10,10 @@ use crate::{CancelRequest, Claim, Job, LogBook, Result, store::Revision};
 #[derive(Clone, Debug)]
 pub struct Context {
     claim: Arc<Claim>,
+    /// What the conductor knows of whether the work is to stop: nobody else can say so.
     stop: CancellationToken,
+    /// What the handler is told by.
+    told: CancellationToken,
     shutdown: CancellationToken,
 }
 
@@ -32,6 +35,7 @@ impl Context {
         let stop = claim.cancellation().child_token();
         Self {
             claim,
+            told: stop.child_token(),
             stop,
             shutdown,
         }
@@ -57,9 +61,14 @@ impl Context {
         &self.claim
     }
 
-    /// Fires when the work is to stop; [`stop_reason`](Self::stop_reason) tells why.
-    pub const fn cancellation(&self) -> &CancellationToken {
+    pub(super) const fn stop(&self) -> &CancellationToken {
         &self.stop
+    }
+
+    /// Fires when the work is to stop; [`stop_reason`](Self::stop_reason) tells why. It is the handler's own:
+    /// to cancel it stops what listens to it, and says nothing to the conductor.
+    pub const fn cancellation(&self) -> &CancellationToken {
+        &self.told
     }
 
     /// Why the work is to stop, once it is.
@@ -70,9 +79,12 @@ impl Context {
             Some(StopReason::Lost)
         } else if self.shutdown.is_cancelled() {
             Some(StopReason::Shutdown)
-        } else {
+        } else if self.claim.cancellation().is_cancelled() {
             let request = self.claim.cancel_request().unwrap_or_default();
             Some(StopReason::Requested(request))
+        } else {
+            // Its handler has ended, and it is being given back.
+            Some(StopReason::Lost)
         }
     }
 

@@ -7,6 +7,7 @@ use tokio::{
     task::{JoinError, JoinSet},
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -16,9 +17,11 @@ use super::{
     register::KIND,
 };
 use crate::{
-    Entities, Error, ErrorKind, Job, JobBoard, JobId, Result, alarm, cache::PauseReader,
+    Entities, Entity, Error, ErrorKind, Job, JobBoard, JobId, Result, alarm, cache::PauseReader,
     store::Revision,
 };
+
+const DOING: &str = "run jobs";
 
 /// How long no job is tried after etcd refused the user. Each try is an entry in somebody's log.
 const DENIED: Duration = Duration::from_secs(5);
@@ -26,6 +29,8 @@ const DENIED: Duration = Duration::from_secs(5);
 /// What runs, and what may.
 struct Dispatch {
     conducting: Arc<Conducting>,
+    /// Fires when the connection of the board is closed with which it began.
+    closed: CancellationToken,
     conductors: Entities,
     pauses: PauseReader,
     picker: Picker,
@@ -52,31 +57,54 @@ impl Conducting {
     /// Runs jobs until it is told to stop.
     pub(super) async fn dispatch(self: Arc<Self>) -> Result<()> {
         let entity = self.entity();
-        self.board.register_entity(&entity).await?;
-        let conductors = self.board.entities().await?;
-        let pauses = self.board.pause_view().await?;
-        let mut dispatch = Dispatch {
+        let begun = tokio::select! {
+            biased;
+            () = self.stopping.drain().cancelled() => None,
+            begun = self.begin(&entity) => Some(begun),
+        };
+        let ran = if let Some(begun) = begun {
+            let mut dispatch = begun?;
+            let ran = dispatch.claim_and_run().await;
+            dispatch.drain().await;
+            ran
+        } else {
+            Ok(())
+        };
+        self.deregister(&entity).await;
+        self.tell(ConductorEvent::of_conductor(Step::Stopped));
+        ran
+    }
+
+    /// Registers it, and sees who else is there.
+    async fn begin(self: &Arc<Self>, entity: &Entity) -> Result<Dispatch> {
+        let closed = self.board.closed(DOING)?;
+        self.board.register_entity(entity).await?;
+        let begun = self.look(closed).await;
+        if begun.is_err() {
+            self.deregister(entity).await;
+        }
+        begun
+    }
+
+    async fn deregister(&self, entity: &Entity) {
+        if let Err(error) = self.board.deregister_this(entity).await {
+            tracing::debug!(%error, "the conductor is listed until its session ends");
+        }
+    }
+
+    async fn look(self: &Arc<Self>, closed: CancellationToken) -> Result<Dispatch> {
+        Ok(Dispatch {
+            closed,
+            conductors: self.board.entities().await?,
+            pauses: self.board.pause_view().await?,
             picker: Picker::new(self.instance),
-            conductors,
-            pauses,
             running: JoinSet::new(),
             alone: false,
             dispatched: 0,
             seen: Revision::ZERO,
             denied_until: None,
-            conducting: Arc::clone(&self),
-        };
-        let failed = dispatch.claim_and_run().await.err();
-        dispatch.drain().await;
-        let gone = self
-            .board
-            .deregister_entity(entity.kind(), entity.name())
-            .await;
-        if let Err(error) = gone {
-            tracing::debug!(%error, "the conductor is listed until its session ends");
-        }
-        self.tell(ConductorEvent::of_conductor(Step::Stopped));
-        failed.map_or(Ok(()), Err)
+            conducting: Arc::clone(self),
+        })
     }
 }
 
@@ -84,16 +112,18 @@ impl Dispatch {
     /// Claims jobs and has them done, until it is told to stop, has done as many as it was to, or can
     /// not go on.
     async fn claim_and_run(&mut self) -> Result<()> {
-        loop {
+        let conducting = Arc::clone(&self.conducting);
+        while !conducting.stopping.drain().is_cancelled() {
             let later = self.fill();
             if self.is_enough() {
-                return Ok(());
+                break;
             }
             match self.next(later).await? {
                 Next::Look => {}
-                Next::Drain => return Ok(()),
+                Next::Drain => break,
             }
         }
+        Ok(())
     }
 
     /// Claims as many jobs as there is room for. Gives when to look again, if nothing changes before.
@@ -168,6 +198,9 @@ impl Dispatch {
         tokio::select! {
             biased;
             () = conducting.stopping.drain().cancelled() => Ok(Next::Drain),
+            () = self.closed.cancelled() => {
+                Err(Error::new(ErrorKind::Closed, DOING, "the board is closed"))
+            }
             Some(ended) = self.running.join_next() => {
                 self.ended(ended)?;
                 // All that have ended make room at once.
@@ -244,7 +277,7 @@ impl Dispatch {
 async fn changed(board: &JobBoard, pauses: &PauseReader, seen: Revision) -> Result<()> {
     if pauses.is_paused() {
         let resumed = pauses.until(false).await;
-        return resumed.map_err(|closed| closed.while_doing("run jobs"));
+        return resumed.map_err(|closed| closed.while_doing(DOING));
     }
     board.changed(seen).await.map(drop)
 }

@@ -35,7 +35,9 @@ pub enum Step {
     Abandoned(Option<String>),
     /// The job was given back without counting the try, for this reason if there is one.
     Snoozed(Option<String>),
-    /// The job went into the trash, for this reason.
+    /// The job went into the trash, for this reason: as its handler said, or without another try
+    /// (`attempt` is `None` then), as it was tried as often as it may be or somebody asked for it to be
+    /// stopped.
     Trashed(String),
     /// The claim was lost. Whatever its handler did since, somebody else may have done too.
     Lost,

@@ -53,7 +53,8 @@ use crate::{Error, ErrorKind, Job, JobBoard, Result, protocol::time::Timestamp, 
 /// - A handler whose claim is lost is cancelled at once; whatever it does then changes nothing on the
 ///   board. A handler that blocks its thread does not stop the claim from being kept alive.
 /// - A conductor that [stops](Self::stop) gives back what it does not finish, without counting the try.
-/// - A [suspect](Job::is_suspect) is run alone.
+/// - A [suspect](Job::is_suspect) is run alone. Where all are busy, one conductor after the other, a minute
+///   apart, claims nothing more until what it runs has ended.
 ///
 /// # Caveats
 /// A job can be run twice: when its owner dies, or is cut off from etcd, after it did the work and before
@@ -118,8 +119,9 @@ impl Conductor {
 
     /// Runs jobs until it is told to stop, or has done as many as it was to.
     ///
-    /// While it runs it is registered at its board as an entity of the kind `conductor`. A conductor runs
-    /// once. If this is dropped, all that runs is dropped with it, and its jobs are given back; its entity is
+    /// While it runs it is registered at its board as an entity of the kind `conductor`; of those of one name on
+    /// clones of one handle, the last. Told to stop before it has begun, it claims nothing and ends well. A
+    /// conductor runs once. If this is dropped, all that runs is dropped with it, and its jobs are given back; its entity is
     /// listed until the board is closed.
     ///
     /// # Errors

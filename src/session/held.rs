@@ -343,6 +343,13 @@ impl Held {
         Some(back)
     }
 
+    /// Gives the job back in the background, if it is still held.
+    pub(crate) fn give_back(&self) {
+        if self.session.claims.holds(self.hold.job, self.hold.token) {
+            self.session.spawn_give_back(self.hold, GiveBack::Held);
+        }
+    }
+
     /// The session that holds it.
     pub(crate) const fn session(&self) -> &Arc<Session> {
         &self.session
@@ -351,9 +358,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.session.claims.holds(self.hold.job, self.hold.token) {
-            self.session.spawn_give_back(self.hold, GiveBack::Held);
-        }
+        self.give_back();
     }
 }
 

@@ -1,11 +1,12 @@
 //! Conductors in processes of their own, which do the jobs that are left to them.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use jobboard::{Conductor, ConductorEvent, Context, HandlerError, Outcome, Step};
 use serde::Deserialize;
 use tokio::{
+    signal::unix::{SignalKind, signal},
     sync::mpsc,
     time::{Instant, sleep},
 };
@@ -164,12 +165,13 @@ async fn process_that_conducts() {
     }
     let (setup, _orders) = orders().await;
     let board = setup.board().await;
+    // Here, as no conductor hears what comes between two of them.
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
     let mut named = false;
     loop {
         let conductor = Conductor::builder(&board, "conductor")
             .jobs_where(|job| job.name().starts_with(LEFT))
             .concurrency(4)
-            .stop_on_signals()
             .with(run)
             .unwrap();
         if !named {
@@ -178,11 +180,19 @@ async fn process_that_conducts() {
         }
         let telling = tokio::spawn(conductor.events().for_each(async |event| tell(&event)));
         // Where etcd could not be reached as it began, it begins again.
-        let ran = conductor.run().await;
+        let mut running = pin!(conductor.run());
+        let ran = tokio::select! {
+            ran = &mut running => ran,
+            _ = terminate.recv() => {
+                conductor.stop();
+                running.await
+            }
+        };
         telling.abort();
         if ran.is_ok() {
             break;
         }
+        // A signal that comes now waits for the next.
         sleep(Duration::from_millis(50)).await;
     }
     board.close().await;

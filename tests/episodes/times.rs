@@ -16,6 +16,9 @@ const WRITES_ARE_BACK: Duration = Duration::from_secs(3);
 /// In how much time a member that stands still is noticed.
 const NOTICED: Duration = Duration::from_secs(8);
 
+/// How long after its deadline it is told to who waits that a call is over.
+const TOLD: Duration = Duration::from_millis(100);
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Measure {
@@ -55,7 +58,7 @@ impl Measure {
             Self::RecoveredFromLeader => Some(2 * TTL + LATE_WITHOUT_LEADER),
             Self::WithoutLeader => Some(WRITES_ARE_BACK),
             Self::LeaderStill => Some(NOTICED),
-            Self::LongestCall => Some(DEADLINE),
+            Self::LongestCall => Some(DEADLINE + TOLD),
         }
     }
 

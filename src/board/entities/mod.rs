@@ -77,13 +77,28 @@ impl JobBoard {
     /// Those of [`register_entity`](Self::register_entity). After all but
     /// [`Unknown`](ErrorKind::Unknown) it stands as before.
     pub async fn deregister_entity(&self, kind: &str, name: &str) -> Result<bool> {
+        self.deregister(kind, name, |_| true).await
+    }
+
+    /// As [`deregister_entity`](Self::deregister_entity), if nobody registered another one in its place.
+    pub(crate) async fn deregister_this(&self, entity: &Entity) -> Result<bool> {
+        let is_it = |standing: &Entity| standing == entity;
+        self.deregister(entity.kind(), entity.name(), is_it).await
+    }
+
+    async fn deregister(
+        &self,
+        kind: &str,
+        name: &str,
+        is_meant: impl FnOnce(&Entity) -> bool + Send,
+    ) -> Result<bool> {
         let doing = format!("deregister {kind} {name:?}");
         check_name(&doing, "the kind", kind)?;
         check_name(&doing, "the name", name)?;
         let connection = self.connection_to_write(&doing)?;
         let gone = connection
             .registrar()
-            .deregister(kind, name, self.deadline());
+            .deregister((kind, name), is_meant, self.deadline());
         gone.await.map_err(|error| failure::of_write(&doing, error))
     }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     protocol::{
-        entity::EntityRecord,
+        entity::{Entity, EntityRecord},
         register::{deregister, register},
     },
     random::Random,
@@ -100,11 +100,12 @@ impl Registrar {
         self.desk.register(turn, record, deadline).await
     }
 
-    /// Takes an entity off; false if this process registered none of that kind and name.
+    /// Takes an entity off if it is the one that is meant; false if this process registered none of that kind
+    /// and name, or another one since.
     pub(super) async fn deregister(
         &self,
-        kind: &str,
-        name: &str,
+        (kind, name): (&str, &str),
+        is_meant: impl FnOnce(&Entity) -> bool + Send,
         deadline: Instant,
     ) -> Result<bool, WriteError> {
         let turn = self.desk.turn(deadline).await?;
@@ -112,6 +113,9 @@ impl Registrar {
         let Some(standing) = turn.get(&place) else {
             return Ok(false);
         };
+        if !is_meant(standing.record.entity()) {
+            return Ok(false);
+        }
         let session = Arc::clone(&standing.session);
         let then = move |outcome| {
             let (mut turn, place) = (turn, place);

@@ -153,7 +153,9 @@ impl Setup {
 
     async fn deregister(&self, name: &str) -> Result<bool, WriteError> {
         let deadline = after(60 * SECOND);
-        self.registrar.deregister("conductor", name, deadline).await
+        self.registrar
+            .deregister(("conductor", name), |_| true, deadline)
+            .await
     }
 
     async fn read(&self, range: KeyRange) -> Vec<KeyValue> {
@@ -350,7 +352,9 @@ async fn entity_that_was_taken_off_after_the_deadline_does_not_come_back() {
     let setup = setup();
     setup.register("a", 1).await.unwrap();
     setup.store.set(Trouble::Slow(3 * SECOND));
-    let taking_off = setup.registrar.deregister("conductor", "a", after(SECOND));
+    let taking_off = setup
+        .registrar
+        .deregister(("conductor", "a"), |_| true, after(SECOND));
     let unknown = taking_off.await.unwrap_err();
     assert!(matches!(unknown, WriteError::Unknown(_)), "{unknown}");
     setup.store.set(Trouble::None);
