@@ -39,6 +39,7 @@ stories! {
     read_only_handle_sees_all_and_writes_nothing
     unreadable_record_hides_no_other_job
     wait_for_a_job_tells_how_it_ended
+    jobs_of_a_board_that_is_closed_have_not_ended
     job_that_can_not_be_read_any_more_has_not_ended
     posted_job_has_its_times_and_they_move_with_a_claim
     job_that_vanishes_meanwhile_is_left_out
@@ -123,10 +124,23 @@ async fn wait_for_a_job_tells_how_it_ended(store: Arc<dyn Store>) {
         job.wait(Some(Duration::from_secs(5))).await.unwrap(),
         ended_so
     );
+    // Who asks again and again without time has an answer as well.
+    assert_eq!(job.wait(Some(Duration::ZERO)).await.unwrap(), ended_so);
 
     other.close().await;
     assert_eq!(job.wait(short).await.unwrap_err().kind(), ErrorKind::Closed);
     board.close().await;
+}
+
+async fn jobs_of_a_board_that_is_closed_have_not_ended(store: Arc<dyn Store>) {
+    let board = board(&store).await;
+    let job = board.post(NewJob::new("thumbnail")).await.unwrap();
+    let held = board.post(NewJob::new("held")).await.unwrap();
+    // Given back as the board closes, so that its view shows something new meanwhile.
+    let _claim = board.claim(&held, "one").await.unwrap();
+    let (waited, ()) = tokio::join!(job.wait(None), board.close());
+    assert_eq!(waited.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(job.state(), JobState::Unclaimed);
 }
 
 async fn get(store: &Arc<dyn Store>, key: &str) -> Option<serde_json::Value> {

@@ -5,12 +5,16 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Job, failure, wait::from_now};
+use super::{Job, failure, look::newest, wait::from_now};
 use crate::{
     cache::{Entry, Reader},
     error::{Error, ErrorKind, Result},
     protocol::ended::{self, Ending},
 };
+
+/// How long it takes at least until nothing more is expected of who is asked how a job ended: a job that is
+/// waited for in slices of time can end with one of them.
+const ASKED: Duration = Duration::from_secs(1);
 
 /// How a wait for a job ended.
 #[derive(Clone, PartialEq)]
@@ -43,6 +47,9 @@ impl fmt::Debug for Ended {
 impl Job {
     /// Waits until the job is consumed or trashed, at most for `timeout`, for ever if there is none,
     /// and tells how it ended. By push: it makes one request, when the job is gone. Cancel safe.
+    ///
+    /// That request is given what is left of `timeout`, a second at least: so a job that is gone is told
+    /// of with no `timeout` left too.
     ///
     /// A job that is [restored](crate::TrashReview::restore) before anybody looked has not ended: this
     /// waits on.
@@ -99,7 +106,8 @@ impl Job {
 
     /// Waits until the view shows that this very posting is gone; false if that did not come in time.
     async fn wait_until_gone(&self, until: Option<Instant>) -> Result<bool> {
-        let gone = |_: &Reader| self.now().is_none();
+        // By the view that is waited for: a board that is closed meanwhile has none.
+        let gone = |view: &Reader| newest(view, &self.entry).is_none();
         self.board().wait_until(&self.waiting(), gone, until).await
     }
 
@@ -107,7 +115,8 @@ impl Job {
     async fn ending(&self, until: Option<Instant>) -> Result<Ending> {
         let shared = &self.board().0;
         let deadline = self.board().deadline();
-        let deadline = until.map_or(deadline, |until| until.min(deadline));
+        let patience = until.map(|until| until.max(Instant::now() + ASKED));
+        let deadline = patience.map_or(deadline, |until| until.min(deadline));
         let asked = shared.store.txn(ended::ask(&shared.keys, self.id()));
         let late = |_| {
             let why = "it ended; how was not told in time";

@@ -156,7 +156,8 @@ impl Job {
             .filter(|_| state.claim == Some(mark.claim))
     }
 
-    /// What the job is in, as far as the board's view has come.
+    /// What the job is in, as far as the board's view has come; where the board is closed, what it was in
+    /// when this handle was made.
     pub fn state(&self) -> JobState {
         match self.now() {
             None => JobState::Complete,
@@ -175,7 +176,8 @@ impl Job {
         self.board.seen_state(&self.entry)
     }
 
-    /// The newest entry of this very posting; `None` if it is not on the board any more.
+    /// The newest entry of this very posting; `None` if it is not on the board any more. The one that is
+    /// known where the board is closed.
     pub(super) fn now(&self) -> Option<Arc<Entry>> {
         self.board.entry_now(&self.entry)
     }

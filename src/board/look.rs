@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Job, JobBoard};
 use crate::{
-    cache::{Counts, Entry, Unreadable},
+    cache::{Counts, Entry, Reader, Unreadable},
     clock::Clock,
     protocol::{keys::JobId, state::SeenState},
     random::Random,
@@ -71,16 +71,10 @@ impl JobBoard {
             .unwrap_or_default()
     }
 
-    /// The newest entry of this very posting; the one that is known where the view has not come up
-    /// to it.
+    /// The newest entry of this very posting; the one that is known where the board is closed.
     pub(super) fn entry_now(&self, known: &Arc<Entry>) -> Option<Arc<Entry>> {
-        let reader = self.reader()?;
-        if reader.applied() < known.posted {
-            return Some(Arc::clone(known));
-        }
-        reader
-            .get(known.job)
-            .filter(|now| now.posted == known.posted)
+        self.reader()
+            .map_or_else(|| Some(Arc::clone(known)), |view| newest(&view, known))
     }
 
     /// A job's state as it was seen last; the default where none was written or it can not be read,
@@ -106,4 +100,13 @@ impl JobBoard {
             existed: false,
         }
     }
+}
+
+/// The newest entry of this very posting that a view shows; the one that is known where it has not come up
+/// to it.
+pub(super) fn newest(view: &Reader, known: &Arc<Entry>) -> Option<Arc<Entry>> {
+    if view.applied() < known.posted {
+        return Some(Arc::clone(known));
+    }
+    view.get(known.job).filter(|now| now.posted == known.posted)
 }
