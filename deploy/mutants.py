@@ -47,6 +47,9 @@ MUTANTS = [
      "        self.read_under(known, reads, [])\n",
      "        let _ = known;\n        Txn::new()\n            .then(reads.into_iter().map(Op::Range))\n"
      "            .otherwise([self.read()])\n"),
+    ("what was refused for lack of space counts as not done", "src/session/sender.rs",
+     "            ErrorKind::NoSpace => self.doubt(envelope, Some(error)),\n",
+     ""),
     ("posts leave no receipt", "src/protocol/post.rs",
      "const NEEDS_RECEIPT: bool = true;",
      "const NEEDS_RECEIPT: bool = false;"),

@@ -445,6 +445,10 @@ async fn full_etcd_takes_no_write_and_grants_no_lease() {
         assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
         let error = store.grant(Duration::from_secs(2)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+        // It can be read, together as well.
+        let reads = Txn::new().then([Op::get(key("a")), Op::get(key("b"))]);
+        let reads = store.txn(reads).await.unwrap().into_reads();
+        assert!(reads[0].first().is_some() && reads[1].first().is_none());
     })
     .await;
 }

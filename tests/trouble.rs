@@ -88,6 +88,8 @@ in_both_ways! {
     last_result_on_a_lease_is_kept_for_its_retention_too
     job_whose_state_moved_since_it_was_seen_is_trashed_all_the_same
     job_that_can_not_be_settled_does_not_keep_its_conductor
+    what_was_done_as_the_space_ran_out_is_told_as_done
+    what_there_is_no_space_for_is_told_at_once_and_costs_no_claim
 }
 
 /// What becomes of transactions, reads and watches.
@@ -98,6 +100,8 @@ enum Trouble {
     RequestsLost(Duration),
     /// They are refused for lack of space.
     NoSpace,
+    /// They are applied, and refused for lack of space all the same.
+    SpaceRunsOut,
     /// The store can not be reached, as turns out after this time.
     Away(Duration),
     /// Nor can it be read.
@@ -163,7 +167,11 @@ impl Store for Troubled {
                 sleep(after).await;
                 failed(store::ErrorKind::Ambiguous)
             }
-            Trouble::NoSpace => failed(store::ErrorKind::NoSpace),
+            Trouble::SpaceRunsOut if txn.writes() => {
+                self.memory.txn(txn).await?;
+                failed(store::ErrorKind::NoSpace)
+            }
+            Trouble::NoSpace | Trouble::SpaceRunsOut => failed(store::ErrorKind::NoSpace),
             Trouble::Away(after) | Trouble::ReadsAway(after) => {
                 sleep(after).await;
                 failed(store::ErrorKind::Unavailable)
@@ -804,4 +812,42 @@ async fn job_that_can_not_be_settled_does_not_keep_its_conductor() {
     store.set(Trouble::None);
     let first = jobs(&board).await.remove(0);
     until(&first, JobState::Unclaimed).await;
+}
+
+async fn what_was_done_as_the_space_ran_out_is_told_as_done() {
+    let (store, board) = setup().await;
+    store.set(Trouble::SpaceRunsOut);
+    let job = board.post(NewJob::new("third")).await.unwrap();
+    store.set(Trouble::None);
+    let all = jobs(&board).await;
+    assert_eq!(all.len(), 3);
+    store.set(Trouble::SpaceRunsOut);
+    let claims = board.claim_many(all, "owner").await;
+    let mut claims = claims.into_iter().map(Result::unwrap);
+    let mut next = || claims.next().unwrap();
+    next().consume().await.unwrap();
+    next().trash("no good").await.unwrap();
+    next().abandon().await.unwrap();
+    store.set(Trouble::None);
+    let left = jobs(&board).await;
+    assert_eq!((left.len(), left[0].id()), (1, job.id()));
+    assert_eq!(
+        (left[0].state(), left[0].attempts()),
+        (JobState::Unclaimed, 1)
+    );
+}
+
+async fn what_there_is_no_space_for_is_told_at_once_and_costs_no_claim() {
+    let (store, board) = setup().await;
+    let (_, claim) = held(&board).await;
+    let begun = Instant::now();
+    store.set(Trouble::NoSpace);
+    for refused in board.post_many(["a", "b", "c"].map(NewJob::new)).await {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    store.set(Trouble::None);
+    assert!(claim.is_held());
+    claim.consume().await.unwrap();
+    assert_eq!(jobs(&board).await.len(), 1);
 }

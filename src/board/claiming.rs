@@ -38,7 +38,7 @@ impl JobBoard {
     /// [`Claimed`](ErrorKind::Claimed) if another owner holds it, or did meanwhile and gave it back to
     /// be tried later; [`NotFound`](ErrorKind::NotFound)
     /// if it is gone, or has gone into the trash instead; [`Paused`](ErrorKind::Paused),
-    /// [`Lost`](ErrorKind::Lost) if it was released by force or the session ended before its answer came,
+    /// [`Lost`](ErrorKind::Lost) if it was lost again before its answer came,
     /// [`Invalid`](ErrorKind::Invalid) for an empty or over-long name, or a job of which another client
     /// wrote so much that etcd takes no more with it,
     /// [`Corrupt`](ErrorKind::Corrupt) if its state can not be read, and those of
@@ -98,6 +98,10 @@ impl JobBoard {
                 now,
             };
             match here.claim(&request, deadline).await {
+                // Its answer can come later than the end of what it tells.
+                Ok(Ok(held)) if !held.is_held() => {
+                    return Err(failure::of_write(doing, WriteError::Lost));
+                }
                 Ok(Ok(held)) => return Ok(Ok(self.claim_of(job, who, held, &connection))),
                 Ok(Err(ClaimRefusal::NotOffered(NotOffered::StateMoved(state)))) => {
                     if state.record.not_before.is_some_and(|time| time.get() > now) {

@@ -222,7 +222,12 @@ impl Guard {
     }
 
     fn read(&self) -> Op {
-        RangeRequest::new(self.key.clone()).keys_only().into()
+        self.range().into()
+    }
+
+    /// Reads the guard.
+    pub(crate) fn range(&self) -> RangeRequest {
+        RangeRequest::new(self.key.clone()).keys_only()
     }
 }
 

@@ -1,8 +1,9 @@
-//! Verbs whose answers were lost, until it is known what became of them.
+//! Verbs whose answers were lost, or do not tell, until it is known what became of them.
 //!
 //! The session *fences*: it puts its guard anew, which makes sure that nothing sent before can still
 //! happen, and in the same transaction reads what tells what did. What does not fit into the fence is
-//! read under the same guard after it, a slice at a time.
+//! read under the same guard after it, a slice at a time. What etcd has answered by there being no space needs no
+//! fence, and is read alone.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,7 +19,8 @@ use crate::{
         verb::{Evidence, Malformed, Receipt},
     },
     store::{
-        self, ErrorKind, OpResponse, RangeRequest, RangeResponse, Revision, Store, TxnResponse,
+        self, ErrorKind, Op, OpResponse, RangeRequest, RangeResponse, Revision, Store, Txn,
+        TxnResponse,
     },
 };
 
@@ -27,13 +29,24 @@ use crate::{
 /// read; halved for good when the store does not do so much at once.
 const SETTLED_AT_ONCE: usize = 16;
 
-/// A verb whose answer was lost.
+/// A verb of which it is not known what became of it.
 pub(super) struct Doubt {
     pub(super) member: Box<dyn Member>,
     /// The guard's revision that its envelope compared.
     pub(super) under: Revision,
     /// Where its envelope left proof, and the place that keeps it.
     pub(super) proof: Option<(Proof, Arc<Slot>)>,
+    /// What was answered, if anything was.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// That etcd has no space, which it also answers to what it applied: what was under way when its space ran
+/// out. Nothing more can come of that.
+pub(super) enum Refusal {
+    /// It was answered to this verb.
+    OfOne(store::Error),
+    /// It was answered to this verb and others.
+    OfMany,
 }
 
 /// All that are in doubt, by their places in the line.
@@ -53,7 +66,7 @@ pub(super) struct Asked {
 /// What became of the question.
 pub(super) enum Found {
     /// The guard is at this revision, put by a fence: with this question, or before it was asked.
-    Guard(Revision, Vec<(u64, Verdict)>),
+    Guard(Revision, Vec<(u64, Verdict, Option<Refusal>)>),
     /// The guard is gone.
     Gone,
     /// The store does not do so much at once: fewer are to be asked about.
@@ -85,25 +98,36 @@ impl Doubts {
         !self.open.is_empty() || self.asking.is_some()
     }
 
-    /// Asks about some, unless that is under way: with a fence if one of all could still happen, else
-    /// with a look.
+    /// Asks about some, unless that is under way: of what was refused with reads, as there can be no space for
+    /// anything else; of the others with a fence if one of all could still happen, else with a look.
     pub(super) fn ask(&mut self, guard: &Guard, known: Revision, store: &Arc<dyn Store>) {
         if self.asking.is_some() || self.open.is_empty() {
             return;
         }
+        let refused = self.open.values().any(|doubt| doubt.refusal.is_some());
         let (places, reads): (Vec<_>, Vec<_>) = self
             .open
             .iter()
+            .filter(|(_, doubt)| doubt.refusal.is_some() == refused)
             .take(self.at_once)
             .map(|(place, doubt)| (*place, doubt.reads()))
             .unzip();
         let reads = reads.into_iter().flatten().collect();
+        let store = Arc::clone(store);
+        if refused {
+            let guard = guard.clone();
+            let asking = async move {
+                let answer = look_by_reads(&guard, known, reads, &*store).await;
+                Asked { places, answer }
+            };
+            self.asking = Some(asking.boxed());
+            return;
+        }
         let txn = if self.open.values().any(|doubt| doubt.under == known) {
             guard.fence(known, reads)
         } else {
             guard.look(known, reads)
         };
-        let store = Arc::clone(store);
         let asking = async move {
             let answer = store.txn(txn).await;
             Asked { places, answer }
@@ -155,13 +179,14 @@ impl Doubts {
         places: &[u64],
         at: Revision,
         reads: Vec<RangeResponse>,
-    ) -> Vec<(u64, Verdict)> {
+    ) -> Vec<(u64, Verdict, Option<Refusal>)> {
         let mut reads = reads.into_iter();
         let judge = |place: &u64| {
-            let doubt = self.open.remove(place)?;
+            let mut doubt = self.open.remove(place)?;
             let count = doubt.reads().len();
             let own: Vec<_> = reads.by_ref().take(count).collect();
-            Some((*place, doubt.judge(at, &own)))
+            let refusal = doubt.refusal.take();
+            Some((*place, doubt.judge(at, &own), refusal))
         };
         places.iter().filter_map(judge).collect()
     }
@@ -171,6 +196,27 @@ impl Doubts {
         let doubts = std::mem::take(&mut self.open);
         doubts.into_values().map(|doubt| doubt.member)
     }
+}
+
+/// As a [look](Guard::look), by reads alone, which a store also answers that has no space for anything else. The
+/// answer is as a look's.
+async fn look_by_reads(
+    guard: &Guard,
+    known: Revision,
+    reads: Vec<RangeRequest>,
+    store: &dyn Store,
+) -> store::Result<TxnResponse> {
+    let all = [guard.range()].into_iter().chain(reads);
+    let mut response = store.txn(Txn::new().then(all.map(Op::Range))).await?;
+    let read = response.responses.first().and_then(OpResponse::as_range);
+    let put = read.and_then(|guard| Some(guard.first()?.mod_revision));
+    response.succeeded = put == Some(known);
+    if response.succeeded {
+        response.responses.remove(0);
+    } else {
+        response.responses.truncate(1);
+    }
+    Ok(response)
 }
 
 impl Doubt {

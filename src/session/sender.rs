@@ -7,6 +7,7 @@
 //! - refused by the guard because of a fence: they did not happen, and wait again in their old places;
 //! - not sent (etcd was out of reach): the same, after a backoff;
 //! - refused as a whole, for one member or for its size: the same, each alone or fewer together;
+//! - refused for lack of space: the session looks whether it happened, as etcd can have applied it;
 //! - answer lost: the session *fences*, and learns what became of each ([`Doubts`]). One fence at a
 //!   time; nothing else is sent until all doubts are settled.
 //!
@@ -22,7 +23,7 @@ use tokio::{sync::mpsc, task::yield_now, time::Instant};
 use super::{
     Parts,
     backoff::Backoff,
-    doubts::{Asked, Doubt, Doubts, Found},
+    doubts::{Asked, Doubt, Doubts, Found, Refusal},
     keeper::{Life, Loss},
     line::{Grouping, Line, Load, Order},
     member::{Member, Verdict, WriteError},
@@ -255,8 +256,9 @@ impl Sender {
             ErrorKind::Ambiguous => {
                 tracing::debug!(members = envelope.members.len(), %error, "answer lost");
                 self.last_trouble = error.to_string();
-                self.doubt(envelope);
+                self.doubt(envelope, None);
             }
+            ErrorKind::NoSpace => self.doubt(envelope, Some(error)),
             ErrorKind::Unavailable => {
                 self.last_trouble = error.to_string();
                 self.trouble();
@@ -283,17 +285,23 @@ impl Sender {
         self.again(envelope.members, !fewer_will_do);
     }
 
-    fn doubt(&mut self, envelope: Envelope) {
+    /// Finds out what became of an envelope that was not answered, or refused though it can have happened.
+    fn doubt(&mut self, envelope: Envelope, mut refused: Option<store::Error>) {
         let count = envelope.members.len();
+        let under = envelope.seal.under();
         for (index, (place, member)) in envelope.members.into_iter().enumerate() {
             let receipt = envelope.receipt.as_ref().filter(|_| member.needs_receipt());
             let proof =
                 receipt.map(|(receipt, slot)| (receipt.proof(index, count), Arc::clone(slot)));
-            let under = envelope.seal.under();
+            let refusal = match count {
+                1 => refused.take().map(Refusal::OfOne),
+                _ => refused.as_ref().map(|_| Refusal::OfMany),
+            };
             let doubt = Doubt {
                 member,
                 under,
                 proof,
+                refusal,
             };
             self.doubts.add(place, doubt);
         }
@@ -314,15 +322,10 @@ impl Sender {
         match self.doubts.judge(asked, self.known) {
             Found::Guard(guard, verdicts) => {
                 self.known = self.known.max(guard);
-                for (place, verdict) in verdicts {
+                for (place, verdict, refusal) in verdicts {
                     match verdict {
                         Verdict::Ended => {}
-                        Verdict::Again(member) => {
-                            // What loses its answer each time must not fence the others all the
-                            // time.
-                            self.trouble();
-                            self.again(vec![(place, member)], false);
-                        }
+                        Verdict::Again(member) => self.did_not_happen(place, member, refusal),
                         Verdict::CannotTell(member) => member.fail(WriteError::untold()),
                     }
                 }
@@ -338,11 +341,25 @@ impl Sender {
         }
     }
 
+    fn did_not_happen(&mut self, place: u64, member: Box<dyn Member>, refusal: Option<Refusal>) {
+        match refusal {
+            Some(Refusal::OfOne(error)) => member.fail(error.into()),
+            // There can be space for what others of them do, or leave no proof of.
+            Some(Refusal::OfMany) => self.again(vec![(place, member)], true),
+            None => {
+                // What loses its answer each time must not fence the others all the time.
+                self.trouble();
+                self.again(vec![(place, member)], false);
+            }
+        }
+    }
+
     fn unsettled(&mut self, error: &store::Error, life: &Life) {
         tracing::debug!(%error, "the fence got no answer");
         self.last_trouble = error.to_string();
         match error.kind() {
-            ErrorKind::Unavailable | ErrorKind::Ambiguous => self.trouble(),
+            // Of a past revision is only read what needs no fence.
+            ErrorKind::Unavailable | ErrorKind::Ambiguous | ErrorKind::Compacted => self.trouble(),
             ErrorKind::LeaseNotFound => life.lose(Loss::LeaseGone),
             // The guard can not be put (for lack of space, say): revoking the lease fences as well.
             _ => life.lose(Loss::GuardGone),

@@ -18,8 +18,8 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// Why a request failed. All kinds but [`Ambiguous`](Self::Ambiguous) are definite: the request
-/// changed nothing and never will.
+/// Why a request failed. All kinds but [`Ambiguous`](Self::Ambiguous) and [`NoSpace`](Self::NoSpace) are
+/// definite: the request changed nothing and never will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -35,7 +35,9 @@ pub enum ErrorKind {
     Compacted,
     /// The store refuses this user: no such user, a wrong password, or no permission.
     Denied,
-    /// The store's space is used up; it takes no write and grants no lease.
+    /// The store's space is used up; it takes no write and grants no lease. A request that was under way when
+    /// that came about can have been done, and will not be done any more: etcd checks its space once more as
+    /// it applies a transaction, and answers this after it has applied it.
     NoSpace,
     /// The answer to a read is larger than what this client takes; ask for less at once.
     TooLarge,

@@ -7,6 +7,7 @@
 //! | `health` | whether an answer can still come |
 //! | `classify` | what an error says about the request |
 //! | `convert` | etcd's protocol |
+//! | `reads` | how a full etcd is read |
 //! | `watch`, `keepalive` | the two kinds of streams |
 //!
 //! Requests, watches and keep-alives have a connection each, so that neither a large answer nor a
@@ -19,6 +20,7 @@ mod endpoint;
 mod health;
 mod keepalive;
 mod probe;
+mod reads;
 mod settings;
 mod version;
 mod watch;
@@ -45,8 +47,8 @@ pub use self::{
     version::{NoVersion, Version},
 };
 use super::{
-    Error, KeepAlive, Lease, LeaseId, Limits, RangeRequest, RangeResponse, Result, Revision, Store,
-    Txn, TxnResponse, WatchRequest, WatchStream,
+    Error, ErrorKind, KeepAlive, Lease, LeaseId, Limits, RangeRequest, RangeResponse, Result,
+    Revision, Store, Txn, TxnResponse, WatchRequest, WatchStream,
 };
 
 /// A [`Store`] that is etcd, version 3.4 or newer.
@@ -173,7 +175,12 @@ impl Store for Etcd {
             let kv = client.kv_client();
             async move { kv.max_decoding_message_size(limit).txn(request).await }
         };
-        let response = self.requests.call(effect, doing, attempt).await?;
+        let response = match self.requests.call(effect, doing, attempt).await {
+            Err(error) if error.kind() == ErrorKind::NoSpace && txn.compares.is_empty() => {
+                return reads::one_by_one(self, txn.then, error).await;
+            }
+            response => response?,
+        };
         convert::txn_response(response.0).map_err(|_| classify::malformed(effect, &doing()))
     }
 

@@ -24,6 +24,9 @@ pub struct Faults {
     pub late_requests: u16,
     /// Transactions of several members that are refused as a whole.
     pub refused: u16,
+    /// Transactions that are answered by there being no space: every other one of them is done all the same, as
+    /// etcd does with one that was under way when its space ran out.
+    pub no_space: u16,
     /// Batches of a watch at which it breaks.
     pub cut_watches: u16,
     /// Batches of a watch from which on it says nothing more, and does not end.
@@ -51,6 +54,7 @@ impl Faults {
         lost_answers: 0,
         late_requests: 0,
         refused: 0,
+        no_space: 0,
         cut_watches: 0,
         silent_watches: 0,
         cancelled_watches: 0,
@@ -68,6 +72,7 @@ impl Faults {
         lost_answers: 60,
         late_requests: 60,
         refused: 30,
+        no_space: 20,
         cut_watches: 30,
         silent_watches: 5,
         cancelled_watches: 5,

@@ -152,6 +152,10 @@ fn away(what: &str) -> Error {
     Error::new(ErrorKind::Unavailable, format!("{what}: the store is away"))
 }
 
+fn no_space() -> Error {
+    Error::new(ErrorKind::NoSpace, "transaction: the store has no space")
+}
+
 fn ambiguous(what: &str) -> Error {
     Error::new(ErrorKind::Ambiguous, format!("{what}: no answer came"))
 }
@@ -169,9 +173,17 @@ impl<S: Store> Store for Faulty<S> {
             self.travel("read").await?;
             return self.inner.txn(txn).await;
         }
+        let is_full = self.chance.hits(self.chance.faults().no_space);
+        if is_full && self.chance.hits(500) {
+            self.travel("transaction").await?;
+            return Err(no_space());
+        }
         let inner = Arc::clone(&self.inner);
-        self.deliver("transaction", many, async move { inner.txn(txn).await })
-            .await
+        let done = self.deliver("transaction", many, async move { inner.txn(txn).await });
+        match done.await {
+            Ok(_) if is_full => Err(no_space()),
+            answer => answer,
+        }
     }
 
     async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {
