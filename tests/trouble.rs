@@ -21,8 +21,8 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::join_all, stream};
 use jobboard::{
-    Claim, Conductor, Context, Ended, Entity, ErrorKind, Job, JobBoard, JobState, LogBook, NewJob,
-    Retry, Step,
+    Claim, Conductor, Context, Ended, Entity, ErrorKind, EventKind, Job, JobBoard, JobState,
+    LogBook, NewJob, Notification, Notifier, Retry, Step,
     store::{
         self, KeepAlive, Key, Lease, LeaseId, Memory, RangeRequest, RangeResponse, Revision, Store,
         StoreExt, Txn, TxnResponse, WatchRequest, WatchStream,
@@ -90,6 +90,9 @@ in_both_ways! {
     job_that_can_not_be_settled_does_not_keep_its_conductor
     what_was_done_as_the_space_ran_out_is_told_as_done
     what_there_is_no_space_for_is_told_at_once_and_costs_no_claim
+    claim_under_way_as_its_board_is_closed_burns_no_try
+    many_that_did_not_happen_are_sent_again_at_once
+    callbacks_are_told_what_changed_though_the_board_could_not_be_reached_meanwhile
 }
 
 /// What becomes of transactions, reads and watches.
@@ -166,6 +169,12 @@ impl Store for Troubled {
             Trouble::RequestsLost(after) => {
                 sleep(after).await;
                 failed(store::ErrorKind::Ambiguous)
+            }
+            // What only reads is answered all the same.
+            Trouble::NoSpace | Trouble::SpaceRunsOut
+                if !txn.writes() && txn.compares.is_empty() =>
+            {
+                self.memory.txn(txn).await
             }
             Trouble::SpaceRunsOut if txn.writes() => {
                 self.memory.txn(txn).await?;
@@ -850,4 +859,78 @@ async fn what_there_is_no_space_for_is_told_at_once_and_costs_no_claim() {
     assert!(claim.is_held());
     claim.consume().await.unwrap();
     assert_eq!(jobs(&board).await.len(), 1);
+}
+
+async fn claim_under_way_as_its_board_is_closed_burns_no_try() {
+    let (store, board) = setup().await;
+    let job = jobs(&board).await.remove(0);
+    store.set(Trouble::LateAnswers(SECOND));
+    let given_up = timeout(SECOND / 10, board.claim(&job, "owner")).await;
+    assert!(given_up.is_err());
+    let (claimed, ()) = tokio::join!(board.claim(&job, "another"), board.close());
+    assert!(claimed.is_err());
+    store.set(Trouble::None);
+    board.connect().await.unwrap();
+    let job = jobs(&board).await.remove(0);
+    assert_eq!((job.state(), job.attempts()), (JobState::Unclaimed, 0));
+}
+
+async fn many_that_did_not_happen_are_sent_again_at_once() {
+    let (store, board) = setup().await;
+    for job in jobs(&board).await {
+        board
+            .claim(&job, "owner")
+            .await
+            .unwrap()
+            .consume()
+            .await
+            .unwrap();
+    }
+    let new = (0..400).map(|number| NewJob::new(number.to_string()));
+    for posted in board.post_many(new).await {
+        posted.unwrap();
+    }
+    let all = jobs(&board).await;
+    store.set(Trouble::RequestsLost(SECOND));
+    let begun = Instant::now();
+    let end = async {
+        sleep(SECOND / 2).await;
+        store.set(Trouble::None);
+    };
+    let (claims, ()) = tokio::join!(board.claim_many(all, "owner"), end);
+    assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 400);
+    assert!(begun.elapsed() < SECOND * 2, "{:?}", begun.elapsed());
+}
+
+async fn callbacks_are_told_what_changed_though_the_board_could_not_be_reached_meanwhile() {
+    let (store, board) = setup().await;
+    let other = builder("board").store(store.clone()).ttl(60 * SECOND);
+    let other = other.connect().await.unwrap();
+    let (tell, mut told) = mpsc::channel(8);
+    board
+        .notifier()
+        .register(Notifier::ANY, move |told: &Notification| {
+            tell.try_send(told.kind()).unwrap();
+        });
+    board.close().await;
+    let job = jobs(&other).await.remove(0);
+    other
+        .claim(&job, "owner")
+        .await
+        .unwrap()
+        .consume()
+        .await
+        .unwrap();
+    store.set(Trouble::ReadsAway(SECOND));
+    assert_eq!(
+        board.connect().await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+    store.set(Trouble::None);
+    board.connect().await.unwrap();
+    board.post(NewJob::new("third")).await.unwrap();
+    assert_eq!(told.recv().await, Some(EventKind::Removal));
+    assert_eq!(told.recv().await, Some(EventKind::Posted));
+    assert!(told.try_recv().is_err());
+    board.close().await;
 }

@@ -134,7 +134,7 @@ impl JobBoard {
             .lock()
             .take_if(|current| Arc::ptr_eq(current, &connection));
         if failed.is_some() {
-            connection.close(self.deadline()).await;
+            self.end(&connection).await;
         }
         Err(error)
     }
@@ -144,10 +144,15 @@ impl JobBoard {
     pub async fn close(&self) {
         let connection = self.lock().take();
         if let Some(connection) = connection {
-            connection.close(self.deadline()).await;
-            if self.0.notifier.is_used() {
-                *lock(&self.0.last_view) = Some(connection.reader().clone());
-            }
+            self.end(&connection).await;
+        }
+    }
+
+    /// Ends a connection, and keeps its view for the callbacks of the next.
+    async fn end(&self, connection: &Connection) {
+        connection.close(self.deadline()).await;
+        if self.0.notifier.is_used() {
+            *lock(&self.0.last_view) = Some(connection.reader().clone());
         }
     }
 

@@ -267,6 +267,13 @@ impl Claims {
         held
     }
 
+    /// The jobs of which a claim is under way.
+    pub(super) fn under_way(&self) -> Vec<JobId> {
+        let rows = self.lock();
+        let under_way = rows.iter().filter(|(_, row)| row.pending.is_some());
+        under_way.map(|(job, _)| *job).collect()
+    }
+
     /// Judges what the board's view shows of a job's owner key.
     pub(super) fn see(&self, job: JobId, sighting: Sighting) -> Option<Stray> {
         let ours = sighting.owner.and_then(|(token, mark)| {

@@ -1,6 +1,12 @@
 //! Claiming a job in a session, and what its holder can do.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::Ordering::{Acquire, Release},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -80,6 +86,9 @@ impl Session {
     ) -> Result<Result<Held, ClaimRefusal>, WriteError> {
         let job = request.job;
         let turn = self.turn(job, deadline).await?;
+        if self.closing.load(Acquire) {
+            return Err(WriteError::NotSent);
+        }
         let claim = self.random.uuid();
         let ClaimRequest {
             posted,
@@ -222,6 +231,17 @@ impl Session {
     /// Gives back all that is held, as if it had not been claimed, as far as that can be done until
     /// `deadline`. Their holders are told first.
     pub(super) async fn give_all_back(&self, deadline: Instant) {
+        self.closing.store(true, Release);
+        self.give_back_held(deadline).await;
+        // A claim that is under way can be made before anybody is told of it.
+        let turns = self.claims.under_way().into_iter();
+        let turns = turns.map(|job| self.turn(job, deadline));
+        if join_all(turns).await.iter().any(Result::is_ok) {
+            self.give_back_held(deadline).await;
+        }
+    }
+
+    async fn give_back_held(&self, deadline: Instant) {
         let held = self.claims.lose_all();
         let giving = held
             .into_iter()

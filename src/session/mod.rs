@@ -47,7 +47,10 @@ mod tests;
 mod windup;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use tokio::{
     runtime::Handle,
@@ -103,6 +106,8 @@ pub(crate) struct Session {
     life: Arc<Life>,
     writer: Writer,
     claims: Arc<Claims>,
+    /// Whether it takes no further claim.
+    closing: AtomicBool,
     /// The keeper, the writer, and what gives claims back.
     tasks: TaskTracker,
     /// Where claims are given back that are dropped outside of it.
@@ -170,6 +175,7 @@ impl Session {
             lease,
             claims: Arc::new(Claims::new(guard.session(), life.lost().clone())),
             guard,
+            closing: AtomicBool::new(false),
             life,
             writer,
             tasks,

@@ -81,6 +81,8 @@ pub(super) struct Sender {
     /// How many names were given, to envelopes and to places in the line.
     names: u64,
     last_trouble: String,
+    /// Whether any of those in doubt did not happen.
+    missed: bool,
     backoff: Backoff,
     pub(super) random: Random,
 }
@@ -102,6 +104,7 @@ impl Sender {
             slots: Slots::default(),
             names: 0,
             last_trouble: "nothing was sent before the deadline".to_owned(),
+            missed: false,
             backoff: Backoff::new(parts.random.clone()),
             random: parts.random.clone(),
         }
@@ -329,6 +332,11 @@ impl Sender {
                         Verdict::CannotTell(member) => member.fail(WriteError::untold()),
                     }
                 }
+                // What loses its answer each time must not fence the others all the time; the questions
+                // themselves wait for nothing.
+                if !self.doubts.any() && std::mem::take(&mut self.missed) {
+                    self.trouble();
+                }
             }
             Found::Gone => life.lose(Loss::GuardGone),
             // Which sends nothing but the next question.
@@ -347,8 +355,7 @@ impl Sender {
             // There can be space for what others of them do, or leave no proof of.
             Some(Refusal::OfMany) => self.again(vec![(place, member)], true),
             None => {
-                // What loses its answer each time must not fence the others all the time.
-                self.trouble();
+                self.missed = true;
                 self.again(vec![(place, member)], false);
             }
         }

@@ -73,8 +73,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// past revision; [`TooManyOps`](ErrorKind::TooManyOps),
     /// [`RequestTooLarge`](ErrorKind::RequestTooLarge);
     /// [`LeaseNotFound`](ErrorKind::LeaseNotFound) if a put that would happen names a lease that
-    /// does not exist; [`Denied`](ErrorKind::Denied), [`NoSpace`](ErrorKind::NoSpace),
-    /// [`Unavailable`](ErrorKind::Unavailable), [`Ambiguous`](ErrorKind::Ambiguous).
+    /// does not exist; [`NoSpace`](ErrorKind::NoSpace), but for one that compares nothing and only reads;
+    /// [`Denied`](ErrorKind::Denied), [`Unavailable`](ErrorKind::Unavailable),
+    /// [`Ambiguous`](ErrorKind::Ambiguous).
     async fn txn(&self, txn: Txn) -> Result<TxnResponse>;
 
     /// Opens a watch. When this returns, the store has accepted it.
