@@ -15,11 +15,11 @@ use crate::{
     clock::Clock,
     error::{Error, ErrorKind, Result},
     protocol::{
-        book::{CreateBook, DeleteBook, SaveBook, SaveRefusal},
+        book::{CreateBook, DeleteBook, SaveBook, SaveRefusal, sweep_book},
         detail::DetailRecord,
         holding::Hold,
     },
-    session::{Parts, Pool, Read, Session, failure},
+    session::{Parts, Pool, Read, Session, WriteError, failure},
     store::{KeyValue, Revision},
 };
 
@@ -171,8 +171,9 @@ impl LogBooks {
         there.try_collect().await
     }
 
-    /// Deletes a book with all that is in it, in one piece; false if there is none. An owner that
-    /// saves to it from then on gets [`NotFound`](ErrorKind::NotFound).
+    /// Deletes a book with all that is in it, in one piece; false if there is none: then what a creation that
+    /// ended half-way has left of it is deleted. An owner that saves to it from then on gets
+    /// [`NotFound`](ErrorKind::NotFound).
     ///
     /// # Errors
     /// [`Denied`](ErrorKind::Denied), [`Closed`](ErrorKind::Closed),
@@ -180,9 +181,16 @@ impl LogBooks {
     pub async fn delete(&self, book: Uuid) -> Result<bool> {
         let doing = format!("delete book {book}");
         let pool = self.access.to_write(&doing)?;
-        let verb = DeleteBook::new(&self.parts.keys, book);
-        let outcome = pool.write(verb, self.deadline()).await;
-        outcome.map_err(|error| failure::of_write(doing, error))
+        let (keys, deadline) = (&self.parts.keys, self.deadline());
+        let deleted = async {
+            let was_there = pool.write(DeleteBook::new(keys, book), deadline).await?;
+            if !was_there {
+                pool.write(sweep_book(keys, book), deadline).await?;
+            }
+            Ok(was_there)
+        };
+        let deleted: Result<bool, WriteError> = deleted.await;
+        deleted.map_err(|error| failure::of_write(doing, error))
     }
 
     /// Saves what changed in `book`, as the owner of a job who holds it in `session`.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     holding::{Hold, NotHeld},
     keys::Keyspace,
+    repeatable::Repeatable,
     verb::{Evidence, Malformed, Receipt, Settled, Verb},
 };
 use crate::store::{Compare, Key, KeyRange, Op, RangeRequest, Revision, Txn, TxnResponse};
@@ -236,7 +237,7 @@ impl Verb for CreateBook {
     }
 }
 
-/// Deletes a logbook, and what a creation that ended half-way has left of one.
+/// Deletes a logbook.
 #[derive(Clone, Debug)]
 pub(crate) struct DeleteBook {
     book: Uuid,
@@ -268,7 +269,6 @@ impl Verb for DeleteBook {
         Txn::new()
             .when([Compare::present(self.key.clone())])
             .then([Op::delete(self.all.clone())])
-            .otherwise([Op::delete(self.all.clone())])
     }
 
     fn outcome(&self, response: &TxnResponse) -> Result<Self::Outcome, Malformed> {
@@ -283,6 +283,14 @@ impl Verb for DeleteBook {
         let undone = evidence.key(0)?.is_some();
         Ok(evidence.by_receipt(true, undone))
     }
+}
+
+/// Deletes what a creation that ended half-way has left of a logbook, if there is none.
+pub(crate) fn sweep_book(keys: &Keyspace, book: Uuid) -> Repeatable {
+    let sweep = Txn::new()
+        .when([Compare::absent(keys.book(book))])
+        .then([Op::delete(keys.all_of_book(book))]);
+    Repeatable::new(format!("sweep book {book}"), Op::Txn(sweep))
 }
 
 #[cfg(test)]

@@ -161,6 +161,8 @@ impl Guard {
         let envelope = members.fold(envelope, |envelope, (index, member)| {
             let Member { txn, needs_receipt } = member;
             if one {
+                // Its else becomes the envelope's, which happens where the guard is not as known.
+                debug_assert!(!Txn::new().then(txn.otherwise.clone()).writes());
                 return envelope
                     .when(txn.compares)
                     .then(txn.then)

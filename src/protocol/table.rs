@@ -166,6 +166,18 @@ pub(super) fn check<V: Verb<Outcome: Debug + PartialEq>>(
     for row in rows {
         for company in COMPANIES {
             let name = format_args!("{}, {company:?}", row.name);
+            for is_gone in [false, true] {
+                let stage = Stage::new(seen).in_company(company);
+                let verb = verb(&stage);
+                stage.change(row.since);
+                stage.end_guard(is_gone);
+                let before = stage.keys_there();
+                let (sealed, seal) = stage.seal(&verb);
+                let answer = seal.open(stage.txn(sealed)).unwrap();
+                let refused = matches!(answer, Opened::Fenced(_) | Opened::Gone);
+                assert!(refused, "without its guard: {name}");
+                assert_eq!(stage.keys_there(), before, "without its guard: {name}");
+            }
             let stage = Stage::new(seen).in_company(company);
             let verb = verb(&stage);
             stage.change(row.since);
@@ -352,21 +364,34 @@ impl Stage {
         }
     }
 
+    /// Ends what the session may write under its guard: with the lease, or by a fence.
+    fn end_guard(&self, is_gone: bool) {
+        if is_gone {
+            self.revoke();
+        } else {
+            self.txn(self.guard.fence(GUARD, Vec::new()));
+        }
+    }
+
     pub(super) fn send<V: Verb>(&self, verb: &V) -> V::Outcome {
+        let (sealed, seal) = self.seal(verb);
+        let answer = seal.open(self.txn(sealed)).unwrap();
+        let Opened::Answer(responses) = answer else {
+            panic!("{answer:?}");
+        };
+        verb.outcome(&responses[self.others().len()]).unwrap()
+    }
+
+    /// The envelope of a verb.
+    fn seal<V: Verb>(&self, verb: &V) -> (Txn, Seal) {
         let slot = V::NEEDS_RECEIPT.then(|| self.slot());
         let member = Member {
             txn: verb.txn(),
             needs_receipt: V::NEEDS_RECEIPT,
         };
         let mut members = self.others();
-        let index = members.len();
         members.push(member);
-        let (sealed, seal) = self.guard.seal(GUARD, slot.as_ref(), members);
-        let answer = seal.open(self.txn(sealed)).unwrap();
-        let Opened::Answer(responses) = answer else {
-            panic!("{answer:?}");
-        };
-        verb.outcome(&responses[index]).unwrap()
+        self.guard.seal(GUARD, slot.as_ref(), members)
     }
 
     /// Who goes before the verb in its envelope: one holds, one is refused. They write nothing, so that

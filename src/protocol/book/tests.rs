@@ -305,10 +305,35 @@ fn book_goes_with_all_that_is_in_it_and_alone() {
         deleted("beside another", &[Put(BOOK, UNREADABLE), Put(NEIGHBOUR, ANY)],
             true, &[(NEIGHBOUR, SINCE[1]), (RECEIPT, SENT)], Settled::Known(true)),
         deleted("half", &[Put(FLOW, ANY), Put(ATOM, ANY), Put(NEIGHBOUR, ANY)],
-            false, &[(NEIGHBOUR, SINCE[2])], Settled::DidNotHappen),
+            false, &[(FLOW, SINCE[0]), (ATOM, SINCE[1]), (NEIGHBOUR, SINCE[2])], Settled::DidNotHappen),
         deleted("nothing", &[], false, &[], Settled::DidNotHappen),
     ];
     check(NOTHING, delete, rows);
+}
+
+#[test]
+fn only_what_belongs_to_no_book_is_swept() {
+    let swept = |name, since, outcome, after| Row {
+        name,
+        since,
+        outcome,
+        after,
+        settled: Settled::Repeat,
+    };
+    #[rustfmt::skip]
+    let rows = [
+        swept("half", &[Put(FLOW, ANY), Put(ATOM, ANY), Put(NEIGHBOUR, ANY)],
+            SENT, &[(NEIGHBOUR, SINCE[2])]),
+        swept("whole", &[Put(BOOK, ANY), Put(FLOW, ANY)],
+            before(SENT), &[(BOOK, SINCE[0]), (FLOW, SINCE[1])]),
+        swept("nothing", &[], before(SENT), &[]),
+    ];
+    check(NOTHING, |stage| sweep_book(&stage.keys, UUID), rows);
+}
+
+/// The revision before this one.
+fn before(revision: Revision) -> Revision {
+    Revision::new(revision.get() - 1)
 }
 
 #[test]

@@ -96,12 +96,12 @@ pub(super) fn is_missing_permission(error: &ClientError) -> bool {
     matches!(error, ClientError::GRpcStatus(status) if status.code() == Code::PermissionDenied)
 }
 
-/// Whether another endpoint, or another connection, could do better.
+/// Whether another endpoint, or another connection, could do better: not where the answer is too large.
 pub(super) fn is_trouble_of_the_connection(error: &ClientError) -> bool {
     matches!(
         kind(error, Effect::Change),
         ErrorKind::Unavailable | ErrorKind::Ambiguous
-    )
+    ) && kind(error, Effect::Nothing) != ErrorKind::TooLarge
 }
 
 /// Whether etcd says that a lease that was to be kept alive does not exist.
@@ -402,6 +402,15 @@ mod tests {
         assert!(!may_be_about_our_certificate(&refused_connection()));
         let answer = status(Code::Unavailable, "etcdserver: no leader");
         assert!(!may_be_about_our_certificate(&answer));
+    }
+
+    #[test]
+    fn answer_that_is_too_large_is_no_trouble_of_the_connection() {
+        let large = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
+        let large = status(Code::OutOfRange, large);
+        assert_eq!(kind(&large, Effect::Nothing), ErrorKind::TooLarge);
+        assert!(!is_trouble_of_the_connection(&large));
+        assert!(is_trouble_of_the_connection(&refused_connection()));
     }
 
     #[test]
