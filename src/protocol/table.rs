@@ -7,11 +7,19 @@
 //! on; the verb is sent at [`SENT`], what happens later begins after that, and the fence is at
 //! [`FENCED`].
 
+mod scene;
+
 use std::{fmt::Debug, time::Duration};
 
 use futures::FutureExt;
 use uuid::Uuid;
 
+pub(super) use self::scene::{
+    ANOTHER_POSTING, ANOTHERS, ANY, BARRIER, CANCEL, CLAIM, Change, DATA, DONE, FENCED, FOREIGN,
+    FREE, GUARD, HELD, Keys, LAST_MODIFIED, LATER, NEIGHBOUR, OUR_OTHER, OURS, OWNER, PAUSED,
+    POSTING, RECEIPT, RELEASED, REPLACED, SEEN, SENT, SEQUENCE, SESSION, SINCE, STATE, TASKFLOWS,
+    TRASH, UNIQUE, UNIQUE_POSTING, UNREADABLE,
+};
 use super::{
     envelope::{Guard, Member, Opened, ReceiptSlot, Seal},
     holding::Hold,
@@ -23,94 +31,10 @@ use crate::store::{
     RangeResponse, Revision, Store, Txn, TxnResponse,
 };
 
-pub(super) const GUARD: Revision = Revision::new(2);
-/// The first of what the verb has seen; the next ones follow.
-pub(super) const SEEN: [Revision; 4] = [
-    Revision::new(3),
-    Revision::new(4),
-    Revision::new(5),
-    Revision::new(6),
-];
-/// The first changes since.
-pub(super) const SINCE: [Revision; 3] = [Revision::new(11), Revision::new(12), Revision::new(13)];
-pub(super) const SENT: Revision = Revision::new(20);
-/// The first changes after the verb was sent.
-pub(super) const LATER: [Revision; 2] = [Revision::new(21), Revision::new(22)];
-pub(super) const FENCED: Revision = Revision::new(30);
-
-pub(super) const PAUSED: &str = "/t/.control/b/paused";
-pub(super) const RECEIPT: &str = "/t/.sessions/b/00000000-0000-0000-0000-000000000001.0";
-pub(super) const RELEASED: &str = "/t/.sessions/b/00000000-0000-0000-0000-000000000001.released/7";
-pub(super) const TRASH: &str = "/t/.trash/b/job7";
-/// Where the unique key of [`UNIQUE_POSTING`] is kept.
-pub(super) const UNIQUE: &str = "/t/.unique/b/k";
-pub(super) const DONE: &str = "/t/.done/b/job7";
-pub(super) const BARRIER: &str = "/t/jobs/b/job0.barrier";
-pub(super) const CANCEL: &str = "/t/jobs/b/job7.cancel";
-pub(super) const DATA: &str = "/t/jobs/b/job7.data";
-/// A key among those of the job that is none of ours.
-pub(super) const FOREIGN: &str = "/t/jobs/b/job7.foreign";
-pub(super) const LAST_MODIFIED: &str = "/t/jobs/b/job7.last_modified";
-pub(super) const OWNER: &str = "/t/jobs/b/job7.lock";
-pub(super) const STATE: &str = "/t/jobs/b/job7.state";
-/// A key of another job, whose number begins alike.
-pub(super) const NEIGHBOUR: &str = "/t/jobs/b/job70.data";
-pub(super) const SEQUENCE: &str = "/t/jobs/b/sequence";
-
-pub(super) const SESSION: Uuid = Uuid::from_u128(1);
-pub(super) const CLAIM: Uuid = Uuid::from_u128(2);
-
-/// A posting with [`CLAIM`]'s number as its uuid.
-pub(super) const POSTING: &[u8] = br#"{"uuid":"00000000-0000-0000-0000-000000000002","name":"n","priority":"NORMAL","details":{}}"#;
-/// The posting of a job that holds a unique key.
-pub(super) const UNIQUE_POSTING: &[u8] = br#"{"uuid":"00000000-0000-0000-0000-000000000002","name":"n","priority":"NORMAL","details":{},"jobboard":{"v":1,"unique":"k"}}"#;
-/// The posting of another job.
-pub(super) const ANOTHER_POSTING: &[u8] = br#"{"uuid":"00000000-0000-0000-0000-000000000009","name":"n","priority":"NORMAL","details":{}}"#;
-/// The owner record of [`CLAIM`], made by [`SESSION`].
-pub(super) const OURS: &[u8] = br#"{"owner":"w","lease_id":7,"jobboard":{"session":"00000000-0000-0000-0000-000000000001","claim":"00000000-0000-0000-0000-000000000002"}}"#;
-/// The owner record of another claim of this session.
-pub(super) const OUR_OTHER: &[u8] = br#"{"owner":"w","lease_id":7,"jobboard":{"session":"00000000-0000-0000-0000-000000000001","claim":"00000000-0000-0000-0000-000000000008"}}"#;
-/// The owner record of another session, which by chance or by a lie names our claim.
-pub(super) const ANOTHERS: &[u8] = br#"{"owner":"x","lease_id":9,"jobboard":{"session":"00000000-0000-0000-0000-000000000009","claim":"00000000-0000-0000-0000-000000000002"}}"#;
-/// An owner record as TaskFlow writes it: without a mark.
-pub(super) const TASKFLOWS: &[u8] = br#"{"owner": "tf", "lease_id": 9}"#;
-pub(super) const UNREADABLE: &[u8] = b"\xff?";
-/// A value that does not matter.
-pub(super) const ANY: &[u8] = b"{}";
-
 /// The job of all tables.
 pub(super) fn job() -> JobId {
     JobId::new(7).unwrap()
 }
-
-/// Something that happens to one key.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Change {
-    Put(&'static str, &'static [u8]),
-    Delete(&'static str),
-}
-
-/// Keys, each with the revision of its last put.
-pub(super) type Keys = &'static [(&'static str, Revision)];
-
-/// A held job, its token `SEEN[1]`.
-pub(super) const HELD: &[Change] = &[
-    Change::Put(DATA, POSTING),
-    Change::Put(OWNER, OURS),
-    Change::Put(STATE, ANY),
-    Change::Put(LAST_MODIFIED, ANY),
-];
-
-/// The keys of [`HELD`] after the owner key went.
-pub(super) const FREE: Keys = &[(DATA, SEEN[0]), (LAST_MODIFIED, SEEN[3]), (STATE, SEEN[2])];
-
-/// The keys of [`HELD`] after the owner key went and another came.
-pub(super) const REPLACED: Keys = &[
-    (DATA, SEEN[0]),
-    (LAST_MODIFIED, SEEN[3]),
-    (OWNER, SINCE[1]),
-    (STATE, SEEN[2]),
-];
 
 /// A hold on the job of [`HELD`].
 pub(super) fn hold(claim: Option<Uuid>) -> Hold {

@@ -13,7 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{held::Ending, own::Stake};
+use super::{own::Stake, settle::Ending};
 use crate::{
     protocol::{holding::Hold, keys::JobId, owner::ClaimMark, state::StateRecord},
     store::Revision,

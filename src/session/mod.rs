@@ -41,6 +41,7 @@ mod pool;
 mod reading;
 mod sender;
 mod settings;
+mod settle;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -62,7 +63,7 @@ use uuid::Uuid;
 pub(crate) use self::{
     backoff::Backoff,
     claims::Sighting,
-    held::{ClaimRequest, Held, Settle},
+    held::{ClaimRequest, Held},
     insist::insist,
     keeper::Loss,
     member::WriteError,
@@ -70,6 +71,7 @@ pub(crate) use self::{
     pool::Pool,
     reading::Read,
     settings::{LeaseTerms, Renewal, Settings},
+    settle::Settle,
 };
 use self::{claims::Claims, keeper::Life, writer::Writer};
 use crate::{
