@@ -235,8 +235,8 @@ fn ended(closed: Closed) -> store::Error {
 }
 
 fn unlistable(cause: Arc<store::Error>) -> store::Error {
-    let error = store::Error::new(cause.kind(), "list what is on the board");
-    error.with_source(cause)
+    let message = format!("list what is on the board: {cause}");
+    store::Error::new(cause.kind(), message).with_source(cause)
 }
 
 /// The end of a link that a feed holds. When it is dropped, who waits is told that it is over.

@@ -4,6 +4,10 @@ use super::{
     Content, ErrorKind, Header, KeyRange, KeyValue, RangeRequest, Result, Revision, Store,
 };
 
+/// No page is made smaller than this because one before was not answered: that can be for its size, and mostly is
+/// for something else.
+const SMALLEST: usize = 32;
+
 /// A reader of a range in pages. All pages are of the revision of the first one, so that together
 /// they are what one read would have given.
 #[derive(Debug)]
@@ -47,7 +51,8 @@ impl Pager {
     /// Reads the next page; `None` after the last. The first page is always given, however empty.
     ///
     /// A page that is larger than what the client takes is asked for again at half the size. A
-    /// failed page can be asked for again.
+    /// failed page can be asked for again; one that got no answer is then half as large, as it may have been too
+    /// much for the time that it had.
     ///
     /// # Errors
     /// [`Compacted`](ErrorKind::Compacted) if the revision of the first page was compacted
@@ -63,6 +68,10 @@ impl Pager {
             match store.range(request).await {
                 Err(error) if error.kind() == ErrorKind::TooLarge && self.size > 1 => {
                     self.size /= 2;
+                }
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    self.size = self.size.min(SMALLEST.max(self.size / 2));
+                    return Err(error);
                 }
                 answer => break answer?,
             }

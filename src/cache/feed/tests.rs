@@ -52,6 +52,10 @@ struct Bent {
     failing_read: AtomicUsize,
     /// The read with this number is refused.
     refused_read: AtomicUsize,
+    /// Reads of more keys than this fail.
+    largest_read: AtomicUsize,
+    /// Transactions are refused, as the space is used up.
+    full: AtomicBool,
     /// Reads wait while this is true.
     held: watch::Sender<bool>,
     /// Watches break so when this changes.
@@ -99,6 +103,12 @@ impl Store for Arc<Bent> {
         if number == self.failing_read.load(SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "told to fail"));
         }
+        if request
+            .limit
+            .is_some_and(|limit| limit > self.largest_read.load(SeqCst))
+        {
+            return Err(Error::new(ErrorKind::Unavailable, "too slow"));
+        }
         let first = request.limit.is_some() && request.revision.is_none();
         let page = self.memory().range(request).await?;
         if first && self.compacts.load(SeqCst) {
@@ -113,6 +123,9 @@ impl Store for Arc<Bent> {
         assert!(!txn.writes(), "a feed only reads");
         self.proofs.fetch_add(1, SeqCst);
         self.admit().await?;
+        if self.full.load(SeqCst) {
+            return Err(Error::new(ErrorKind::NoSpace, "told to be full"));
+        }
         self.memory().txn(txn).await
     }
 
@@ -176,6 +189,8 @@ impl Setup {
             compacts: AtomicBool::default(),
             failing_read: AtomicUsize::default(),
             refused_read: AtomicUsize::default(),
+            largest_read: AtomicUsize::new(usize::MAX),
+            full: AtomicBool::default(),
             held: watch::Sender::new(false),
             breaks: watch::Sender::new(ErrorKind::Unavailable),
             reads: AtomicUsize::default(),

@@ -25,6 +25,16 @@ async fn list_goes_on_with_the_page_that_failed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn list_takes_smaller_pages_where_large_ones_get_no_answer() {
+    let setup = Setup::with_jobs(PAGE).await;
+    setup.store.largest_read.store(PAGE / 8, SeqCst);
+    setup.store.held.send_replace(false);
+    soon(setup.reader().ready()).await.unwrap();
+    assert_eq!(setup.reader().len(), PAGE);
+    assert_eq!(setup.store.reads.load(SeqCst), 3 + PAGE.div_ceil(PAGE / 8));
+}
+
+#[tokio::test(start_paused = true)]
 async fn list_outruns_compactions_by_larger_pages() {
     let setup = Setup::with_jobs(PAGE * 3).await;
     setup.store.compacts.store(true, SeqCst);
@@ -39,6 +49,7 @@ async fn refused_user_is_told_so_and_tried_rarely() {
     setup.store.fail(ErrorKind::Denied);
     let refused = soon(setup.reader().ready()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Denied);
+    assert!(refused.to_string().ends_with("told to fail"), "{refused}");
     let Status::Reconnecting(trouble) = setup.reader().status() else {
         panic!("the status tells of it");
     };

@@ -33,6 +33,18 @@ async fn silent_watch_of_an_unchanged_range_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn silent_watch_is_kept_where_a_full_store_refuses_the_proof() {
+    let setup = Setup::watching().await;
+    setup.store.full.store(true, SeqCst);
+    for _ in 0..24 {
+        setup.move_store().await;
+        sleep(Duration::from_secs(5)).await;
+    }
+    assert!(setup.store.proofs.load(SeqCst) > 1);
+    assert_eq!(setup.reader().counts().reopened, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn watch_that_does_not_tell_is_opened_anew() {
     let setup = Setup::watching().await;
     setup.store.mute.store(true, SeqCst);
