@@ -89,6 +89,10 @@ soak: ## The same for hours, with ever new seeds; counts are shown each minute (
 mutants: ## Set bugs into the code one by one, and see that the simulation finds them
 	@deploy/mutants.py
 
+.PHONY: mutants-check
+mutants-check: ## Check that each of these bugs can still be set
+	deploy/mutants.py --check
+
 .PHONY: bench
 bench: ## Run the benchmarks on both versions of etcd, and show what is to be reached and what is
 	@etcds=$$(deploy/tools.sh both); peers=$$(deploy/tools.sh peers); \
@@ -99,7 +103,7 @@ bench: ## Run the benchmarks on both versions of etcd, and show what is to be re
 	deploy/bench-report.py target/bench.json
 
 .PHONY: verify
-verify: fmt-check lint features dependencies deny surface file-size doc ## Check everything that needs no etcd; changes nothing
+verify: fmt-check lint features dependencies deny surface file-size mutants-check doc ## Check everything that needs no etcd; changes nothing
 
 .PHONY: fix
 fix: tools-build ## Format, and apply what clippy can fix by itself

@@ -3,6 +3,7 @@
 or else one of the store on etcd.
 
     deploy/mutants.py [NAME ...]      all, or those whose names contain one of these
+    deploy/mutants.py --check         only sees that each can be set
 
 Works on a copy, in target/mutants. Prints a table in Markdown; fails if a bug was not found, or could not
 be set as the code has changed, or if anything fails without a bug. What does not end is not found.
@@ -35,7 +36,7 @@ MUTANTS = [
      "                relation: crate::store::Relation::Equal,\n"
      "                target: crate::store::Target::Lease(Some(guard.lease())),\n            },\n"),
     ("what lost its answer is sent again", "src/session/sender.rs",
-     "                self.doubt(envelope);\n",
+     "                self.doubt(envelope, None);\n",
      "                self.again(envelope.members, false);\n"),
     ("writes do not compare the guard", "src/protocol/envelope.rs",
      "        let envelope = Txn::new()\n            .when([self.is(known)])\n",
@@ -102,6 +103,14 @@ MUTANTS = [
 ]
 
 
+def with_bug(name, file, old, new):
+    """The text of a file with a bug in it."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    if text.count(old) != 1:
+        sys.exit(f"{file} has changed: {name!r} can not be set")
+    return text.replace(old, new)
+
+
 def sync():
     for name in ["src", "tests", "benches", "examples"]:
         shutil.rmtree(COPY / name, ignore_errors=True)
@@ -163,6 +172,9 @@ def run(etcds):
 
 def main():
     wanted = sys.argv[1:]
+    texts = {mutant[0]: with_bug(*mutant) for mutant in MUTANTS}
+    if wanted == ["--check"]:
+        return
     tools = [ROOT / "deploy" / "tools.sh", "both"]
     etcds = subprocess.run(tools, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
     sync()
@@ -175,19 +187,16 @@ def main():
             sys.exit(f"this fails without a bug:\n{printed[-3000:]}")
     print("| the bug | found as |\n|---|---|")
     missed = 0
-    for name, file, old, new in MUTANTS:
+    for name, file, _old, _new in MUTANTS:
         if wanted and not any(part in name for part in wanted):
             continue
         sync()
-        path = COPY / file
-        text = path.read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            sys.exit(f"{file} has changed: {name!r} can not be set")
-        path.write_text(text.replace(old, new), encoding="utf-8")
+        (COPY / file).write_text(texts[name], encoding="utf-8")
         found = run(etcds)
         missed += found is None
         print(f"| {name} | {found or '**not found**'} |", flush=True)
-    sys.exit(1 if missed else 0)
+    if missed:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
