@@ -20,8 +20,7 @@ CARGO ?= cargo
 # Every feature of Cargo.toml, so that a new one is checked without a word here.
 FEATURES := $(shell sed -n '/^\[features\]/,/^\[[^f]/s/^\([a-z][a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -vx default)
 
-# Examples are run by `make test`, but for the one that wants a running etcd.
-EXAMPLES := $(filter-out etcd,$(basename $(notdir $(wildcard examples/*.rs))))
+EXAMPLES := $(basename $(notdir $(wildcard examples/*.rs)))
 
 .PHONY: help
 help: ## List the targets
@@ -103,7 +102,7 @@ bench: ## Run the benchmarks on both versions of etcd, and show what is to be re
 	deploy/bench-report.py target/bench.json
 
 .PHONY: verify
-verify: fmt-check lint features dependencies deny surface file-size mutants-check doc ## Check everything that needs no etcd; changes nothing
+verify: fmt-check lint features dependencies deny surface file-size mutants-check doc ## Check everything that needs no etcd; changes no source
 
 .PHONY: fix
 fix: tools-build ## Format, and apply what clippy can fix by itself

@@ -1,6 +1,7 @@
 //! A job board on etcd: anyone posts jobs, clustered services claim them, and exactly one owner holds
-//! a job. When the owner dies its lease ends, and the job is claimable again within seconds; a stale
-//! owner can change nothing; every call ends in a definite answer.
+//! a job. When the owner dies its lease ends, after its [time to live](JobBoardBuilder::ttl), and the job is claimable
+//! again; a stale owner can change nothing; every call ends by its deadline and says what happened, or that it can not
+//! be known.
 //!
 //! # A first look
 //! ```
@@ -33,11 +34,13 @@
 //!
 //! # What can be relied on
 //! - At most one owner holds a job. A claim is over when its session's lease ends, when its owner
-//!   gives it up, or when the board is closed; [`Claim::lost`] tells.
+//!   gives it up, when it is [taken away](JobBoard::release) by force, or when the board is closed; [`Claim::lost`]
+//!   tells.
 //! - What an owner of the past sends changes nothing: every write compares the session's guard, and
 //!   every verb of a claim its [token](Claim::token).
 //! - A call ends within its [deadline](JobBoardBuilder::deadline) with what is true: it happened, it
-//!   did not and never will, or, only when etcd stays out of reach, [`ErrorKind::Unknown`].
+//!   did not and never will; or, only when etcd stays out of reach or the claim ended while its verb was on its way, that it
+//!   can have happened: [`ErrorKind::Unknown`], [`ErrorKind::Lost`].
 //! - A job is consumed once, or is on the board, or in the trash.
 //!
 //! # What can not
@@ -49,9 +52,16 @@
 //!
 //! # Features
 //! `etcd` (default; its build needs `protoc`), `tls` (default), `cli` (the command `jobboard`),
-//! `testing` ([`store`]'s conformance and an etcd of one's own for tests).
+//! `testing` ([`store`]'s conformance and an etcd of one's own for tests). `serde_json`'s feature
+//! `arbitrary_precision` must be off in the whole program: a board refuses to be built with it.
 //!
-//! What lies in etcd is told in [`docs::keyspace`].
+//! # Pages
+//! - [`docs::guarantees`]: what each promise rests on, the test that would fail without it, and what is not promised
+//! - [`docs::operations`]: what an operator sets up and watches over; which etcd
+//! - [`docs::security`]: roles for etcd, and what is done with hostile records
+//! - [`docs::contract`] and [`docs::taskflow`]: TaskFlow's contract with ours beside it, and one board for both
+//! - [`docs::keyspace`]: what lies in etcd
+//! - [`docs::testing`] and [`docs::performance`]: how all this is tested, and what was measured
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod alarm;

@@ -29,11 +29,11 @@ pub(crate) struct Reader {
     link: Link,
 }
 
-/// What happened to the view of a board since it was connected, in numbers.
+/// What happened to the view of a board since its handle was connected, in numbers. They begin anew with each connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Lists after the first.
+    /// Lists after the first of this connection.
     pub relists: u64,
     /// Watches that broke, or were given up because they were silent, and were opened again.
     pub reopened: u64,

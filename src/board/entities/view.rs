@@ -66,8 +66,9 @@ impl Entities {
     /// What happens to entities from now on, in order.
     ///
     /// Each change is told when the view shows it. Where the view lost sight of the store for a
-    /// while, the changes between what it showed and what it shows then are told, those in between
-    /// merged. Whoever is more than 256 revisions behind misses the oldest, and is told
+    /// while, and at each [`JobBoard::entities`](crate::JobBoard::entities), which lists anew, the
+    /// changes between what it showed and what it shows then are told, those in between merged.
+    /// Whoever is more than 256 revisions behind misses the oldest, and is told
     /// [`Lagged`](EntityEvent::Lagged) in their place.
     ///
     /// Who asks for this first and for the [`list`](Self::list) then misses nothing; what the list

@@ -11,9 +11,11 @@ impl JobBoard {
     /// # Guarantees
     /// What is told can be seen: after [`Posted`](super::Event::Posted), [`get`](Self::get) and
     /// [`jobs`](Self::jobs) show the job, until it goes. Every change is told once, in the order
-    /// of the store's revisions, over broken connections and restarts of etcd too. Where etcd has
-    /// compacted what happened meanwhile, the differences are told: what became of each job, steps
-    /// in between left out.
+    /// of the store's revisions, over broken connections and restarts of etcd too. Where the
+    /// board had to be listed anew, the differences are told: what became of each job, steps in between left
+    /// out. That is so where etcd has compacted what happened meanwhile, where more was missed than one answer
+    /// may hold, where a watch fell silent although the board changed, and at each
+    /// [`fresh_jobs`](Self::fresh_jobs) of a handle that may not write to the board.
     ///
     /// The board never waits for who listens. Who is more than a thousand revisions behind is told
     /// so ([`Lagged`](super::Event::Lagged)) and goes on with what is still there.

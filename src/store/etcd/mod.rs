@@ -114,8 +114,8 @@ impl Etcd {
         self.cluster_id
     }
 
-    /// The oldest version among the members that answered when it connected; 0.0.0 for one that
-    /// does not tell its version.
+    /// The oldest version among the members that answered when it connected, within a tenth of a second of the first;
+    /// 0.0.0 for one that does not tell its version.
     pub const fn version(&self) -> Version {
         self.version
     }
