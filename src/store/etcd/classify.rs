@@ -3,7 +3,7 @@
 //! The answer of a server that refused says so; everything that is not known to be a refusal is
 //! ambiguous. Whether *no answer* is ambiguous depends on what was asked: a read changes nothing.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use etcd_client::Error as ClientError;
 use tonic::{Code, ConnectError, Status};
@@ -20,7 +20,8 @@ pub(super) enum Effect {
 }
 
 /// An error of the store for `error`, met while `doing`.
-pub(super) fn to_error(error: ClientError, effect: Effect, doing: &str) -> Error {
+pub(super) fn to_error(error: impl Into<Arc<ClientError>>, effect: Effect, doing: &str) -> Error {
+    let error = error.into();
     let message = format!("{doing}: {}", describe(&error));
     Error::new(kind(&error, effect), message).with_source(error)
 }

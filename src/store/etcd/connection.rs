@@ -16,6 +16,10 @@ use std::{
 
 use backon::{ExponentialBuilder, Retryable};
 use etcd_client::{Client, ConnectOptions, Error as ClientError};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -126,8 +130,6 @@ fn tls_options(tls: &super::settings::Tls) -> etcd_client::TlsOptions {
 pub(super) struct Line {
     target: Arc<Target>,
     current: Mutex<Current>,
-    /// Held by who makes a connection, so that the others wait for that one.
-    connecting: tokio::sync::Mutex<()>,
 }
 
 struct Current {
@@ -136,7 +138,23 @@ struct Current {
     /// Its place among the endpoints.
     endpoint: usize,
     client: Option<Arc<Client>>,
+    /// The one that is being made, as long as anybody waits for it.
+    making: Option<WeakShared<Making>>,
 }
+
+impl Current {
+    fn known(&self) -> Option<Connection> {
+        Some(Connection {
+            client: Arc::clone(self.client.as_ref()?),
+            endpoint: self.endpoint,
+            generation: self.generation,
+        })
+    }
+}
+
+/// A connection that is being made. Whoever waits for it makes it: who keeps a request without going on with it,
+/// as one that waits for something else does, holds up nobody.
+type Making = BoxFuture<'static, Result<Arc<Client>, Arc<ClientError>>>;
 
 /// The connection that a request goes by.
 #[derive(Clone)]
@@ -150,15 +168,23 @@ pub(super) struct Connection {
 
 /// A request without the answer that was asked for, and what it can have done.
 enum Failure {
-    Answered { error: ClientError, effect: Effect },
-    NotWaitedFor { why: Hopeless, effect: Effect },
+    Answered {
+        error: Arc<ClientError>,
+        effect: Effect,
+    },
+    NotWaitedFor {
+        why: Hopeless,
+        effect: Effect,
+    },
 }
 
 impl Failure {
     /// It never left.
-    const fn not_sent(error: ClientError) -> Self {
-        let effect = Effect::Nothing;
-        Self::Answered { error, effect }
+    fn not_sent(error: impl Into<Arc<ClientError>>) -> Self {
+        Self::Answered {
+            error: error.into(),
+            effect: Effect::Nothing,
+        }
     }
 
     /// Whether sending it (again) can do no harm, and some good.
@@ -189,35 +215,46 @@ impl Line {
                 generation: 0,
                 endpoint,
                 client: None,
+                making: None,
             }),
-            connecting: tokio::sync::Mutex::new(()),
         }
     }
 
     /// The current connection, which is made if there is none.
-    pub(super) async fn connection(&self) -> Result<Connection, ClientError> {
-        if let Some(known) = self.known() {
-            return Ok(known);
-        }
-        let _turn = self.connecting.lock().await;
-        if let Some(known) = self.known() {
-            return Ok(known);
-        }
-        let (generation, endpoint) = {
-            let current = self.current();
-            (current.generation, current.endpoint)
+    pub(super) async fn connection(&self) -> Result<Connection, Arc<ClientError>> {
+        let (making, generation, endpoint) = {
+            let mut current = self.current();
+            if let Some(known) = current.known() {
+                return Ok(known);
+            }
+            let making = current.making.as_ref().and_then(WeakShared::upgrade);
+            let making = making.unwrap_or_else(|| {
+                let making = self.make(current.endpoint);
+                current.making = making.downgrade();
+                making
+            });
+            (making, current.generation, current.endpoint)
         };
-        let made = self.target.client(&self.target.endpoints[endpoint]).await;
-        let client = Arc::new(made.inspect_err(|_| self.leave(generation))?);
+        let client = making.await.inspect_err(|_| self.leave(generation))?;
         let mut current = self.current();
         if current.generation == generation {
             current.client = Some(Arc::clone(&client));
+            current.making = None;
         }
         Ok(Connection {
             client,
             endpoint,
             generation,
         })
+    }
+
+    fn make(&self, endpoint: usize) -> Shared<Making> {
+        let target = Arc::clone(&self.target);
+        let making = async move {
+            let made = target.client(&target.endpoints[endpoint]).await;
+            made.map(Arc::new).map_err(Arc::new)
+        };
+        making.boxed().shared()
     }
 
     /// Goes over to the next endpoint, unless somebody did so before.
@@ -227,6 +264,7 @@ impl Line {
             current.generation += 1;
             current.endpoint = (current.endpoint + 1) % self.target.endpoints.len();
             current.client = None;
+            current.making = None;
         }
     }
 
@@ -316,7 +354,10 @@ impl Line {
         {
             self.leave(connection.generation);
         }
-        answer.map_err(|error| Failure::Answered { error, effect })
+        answer.map_err(|error| Failure::Answered {
+            error: Arc::new(error),
+            effect,
+        })
     }
 
     /// Makes an attempt, and waits for its answer as long as one can come.
@@ -349,17 +390,35 @@ impl Line {
         }
     }
 
-    fn known(&self) -> Option<Connection> {
-        let current = self.current();
-        Some(Connection {
-            client: Arc::clone(current.client.as_ref()?),
-            endpoint: current.endpoint,
-            generation: current.generation,
-        })
-    }
-
     /// Held for a few instructions only, never across an await.
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connection_is_made_though_who_wanted_it_first_does_not_go_on() {
+        // The system takes its connections, and nobody answers who asks for a token.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let endpoint = Endpoint::parse(&address, false).unwrap();
+        let settings = Settings::new().user("somebody", "secret");
+        let target = Target::new(vec![endpoint], settings).unwrap();
+        let line = Line::new(Arc::new(target), 0);
+        let mut first = Box::pin(line.connection());
+        assert!(futures::poll!(&mut first).is_pending());
+        let mut second = Box::pin(line.connection());
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(silent);
+        let made = timeout(Duration::from_mins(1), second).await.unwrap();
+        assert!(made.is_err());
+        assert_eq!(line.generation(), 1);
+        assert!(first.await.is_err());
     }
 }
