@@ -53,8 +53,8 @@ pub enum ErrorKind {
     Corrupt,
     /// Nothing happened, because etcd could not be reached or has no space left: try again later.
     Unavailable,
-    /// The request was sent and etcd then stayed out of reach past the deadline: it may have
-    /// happened. Read before you try again.
+    /// The request was sent and etcd then stayed out of reach past the deadline, or refused it for lack of space, which it
+    /// can do after it has done it: it may have happened. Read before you try again.
     Unknown,
 }
 

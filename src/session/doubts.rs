@@ -69,7 +69,7 @@ pub(super) enum Found {
     Guard(Revision, Vec<(u64, Verdict, Option<Refusal>)>),
     /// The guard is gone.
     Gone,
-    /// The store does not do so much at once: fewer are to be asked about.
+    /// The store does not do, or answer, so much at once: fewer are to be asked about.
     TooMany,
     /// No answer came.
     Nothing(store::Error),
@@ -153,11 +153,15 @@ impl Doubts {
             Err(error) => {
                 let more_than_one = asked.places.len() > 1;
                 self.at_once = (self.at_once / 2).max(1);
-                if error.kind() == ErrorKind::TooManyOps && more_than_one {
-                    self.at_once_at_most = self.at_once;
-                    return Found::TooMany;
-                }
-                return Found::Nothing(error);
+                return match error.kind() {
+                    ErrorKind::TooManyOps if more_than_one => {
+                        self.at_once_at_most = self.at_once;
+                        Found::TooMany
+                    }
+                    // What a fence's answer does not fit into, a look's does not either.
+                    ErrorKind::TooLarge if more_than_one => Found::TooMany,
+                    _ => Found::Nothing(error),
+                };
             }
         };
         self.at_once = self.at_once_at_most;

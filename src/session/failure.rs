@@ -82,7 +82,13 @@ pub(crate) fn of_read(doing: impl Into<String>, error: store::Error) -> Error {
 /// So that `?` serves where a store is connected.
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
-        of_store("use the store", error)
+        // What etcd refuses for lack of space it can have done: a board looks, the store does not.
+        let kind = match error.kind() {
+            store::ErrorKind::NoSpace => ErrorKind::Unknown,
+            _ => kind_of_store(&error),
+        };
+        let why = error.to_string();
+        Self::new(kind, "use the store", why).with_source(error)
     }
 }
 

@@ -1,10 +1,7 @@
 //! Claiming a job in a session, and what its holder can do.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::Ordering::{Acquire, Release},
-    },
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
@@ -65,9 +62,6 @@ impl Session {
     ) -> Result<Result<Held, ClaimRefusal>, WriteError> {
         let job = request.job;
         let turn = self.turn(job, deadline).await?;
-        if self.closing.load(Acquire) {
-            return Err(WriteError::NotSent);
-        }
         let claim = self.random.uuid();
         let ClaimRequest {
             posted,
@@ -93,6 +87,10 @@ impl Session {
             job,
             _turn: turn,
         };
+        // After it was entered: whoever closes the session looks at what is entered after that was said.
+        if self.closing.load(SeqCst) {
+            return Err(WriteError::NotSent);
+        }
         let session = Arc::clone(self);
         let then = move |outcome: Result<Result<Revision, ClaimRefusal>, WriteError>| {
             let hold = match outcome? {
@@ -210,7 +208,7 @@ impl Session {
     /// Gives back all that is held, as if it had not been claimed, as far as that can be done until
     /// `deadline`. Their holders are told first.
     pub(super) async fn give_all_back(&self, deadline: Instant) {
-        self.closing.store(true, Release);
+        self.closing.store(true, SeqCst);
         self.give_back_held(deadline).await;
         // A claim that is under way can be made before anybody is told of it.
         let turns = self.claims.under_way().into_iter();

@@ -1,11 +1,17 @@
 //! Reading a range page by page, all at one revision.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::{
     Content, ErrorKind, Header, KeyRange, KeyValue, RangeRequest, Result, Revision, Store,
 };
 
-/// No page is made smaller than this because one before was not answered: that can be for its size, and mostly is
-/// for something else.
+/// How long a page that is not answered must have been waited for to be taken for too large.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// No page is made smaller than this for that: it can be for another reason.
 const SMALLEST: usize = 32;
 
 /// A reader of a range in pages. All pages are of the revision of the first one, so that together
@@ -51,8 +57,8 @@ impl Pager {
     /// Reads the next page; `None` after the last. The first page is always given, however empty.
     ///
     /// A page that is larger than what the client takes is asked for again at half the size. A
-    /// failed page can be asked for again; one that got no answer is then half as large, as it may have been too
-    /// much for the time that it had.
+    /// failed page can be asked for again; one that was waited for in vain, for a second or more, is then half as
+    /// large, as it may have been too much for the time that it had.
     ///
     /// # Errors
     /// [`Compacted`](ErrorKind::Compacted) if the revision of the first page was compacted
@@ -65,15 +71,18 @@ impl Pager {
             let mut request = RangeRequest::new(range.clone()).limit(self.size);
             request.revision = self.at;
             request.content = self.content;
+            let asked = Instant::now();
             match store.range(request).await {
                 Err(error) if error.kind() == ErrorKind::TooLarge && self.size > 1 => {
                     self.size /= 2;
                 }
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    self.size = self.size.min(SMALLEST.max(self.size / 2));
+                Err(error) => {
+                    if error.kind() == ErrorKind::Unavailable && asked.elapsed() >= SLOW {
+                        self.size = self.size.min(SMALLEST.max(self.size / 2));
+                    }
                     return Err(error);
                 }
-                answer => break answer?,
+                Ok(answer) => break answer,
             }
         };
         let at = *self.at.get_or_insert(response.header.revision);

@@ -107,6 +107,7 @@ impl Store for Arc<Bent> {
             .limit
             .is_some_and(|limit| limit > self.largest_read.load(SeqCst))
         {
+            sleep(Duration::from_secs(5)).await;
             return Err(Error::new(ErrorKind::Unavailable, "too slow"));
         }
         let first = request.limit.is_some() && request.revision.is_none();

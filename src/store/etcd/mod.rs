@@ -177,7 +177,7 @@ impl Store for Etcd {
         };
         let response = match self.requests.call(effect, doing, attempt).await {
             Err(error) if error.kind() == ErrorKind::NoSpace && txn.compares.is_empty() => {
-                return reads::one_by_one(self, txn.then, error).await;
+                return reads::each(self, txn.then, error).await;
             }
             response => response?,
         };

@@ -35,6 +35,18 @@ async fn list_takes_smaller_pages_where_large_ones_get_no_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn list_keeps_its_pages_where_it_can_not_be_read_at_all_for_a_while() {
+    let setup = Setup::with_jobs(PAGE * 2).await;
+    setup.store.fail(ErrorKind::Unavailable);
+    setup.store.held.send_replace(false);
+    until(|| setup.store.reads.load(SeqCst) > 8).await;
+    let failed = setup.store.reads.load(SeqCst);
+    setup.store.fail(None);
+    soon(setup.reader().ready()).await.unwrap();
+    assert_eq!(setup.store.reads.load(SeqCst), failed + 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn list_outruns_compactions_by_larger_pages() {
     let setup = Setup::with_jobs(PAGE * 3).await;
     setup.store.compacts.store(true, SeqCst);
