@@ -120,8 +120,8 @@ impl Conductor {
     /// Runs jobs until it is told to stop, or has done as many as it was to.
     ///
     /// While it runs it is registered at its board as an entity of the kind `conductor`; of those of one name on
-    /// clones of one handle, the last. Told to stop before it has begun, it claims nothing and ends well. A
-    /// conductor runs once. If this is dropped, all that runs is dropped with it, and its jobs are given back; its entity is
+    /// clones of one handle, the last. Told to stop before it has begun, it claims nothing and ends well; where etcd
+    /// did not answer its registration by then, it can be listed until the board is closed. A conductor runs once. If this is dropped, all that runs is dropped with it, and its jobs are given back; its entity is
     /// listed until the board is closed.
     ///
     /// # Errors
