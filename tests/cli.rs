@@ -688,6 +688,27 @@ fn interrupted_demo_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
+#[tokio::test]
+async fn interrupted_bench_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let is_empty = || fs::read_dir(temporary.path()).unwrap().next().is_none();
+    for asked in [Signal::INT, Signal::TERM] {
+        let mut bench = jobboard(&["bench", "--quick", "--only", "idle"]);
+        bench.env("TMPDIR", temporary.path());
+        bench.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut bench = bench.spawn().unwrap();
+        await_line(&mut BufReader::new(bench.stdout.take().unwrap()), "etcd");
+        while is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        signal(&bench, asked);
+        let ended = bench.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(stderr(&ended).contains("interrupted"), "{}", stderr(&ended));
+        assert!(is_empty());
+    }
+}
+
 #[test]
 fn bench_tells_each_figure_beside_another_for_people_and_for_programs() {
     let bench = |format| {

@@ -10,6 +10,7 @@ mod demo;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod interrupt;
 mod look;
 mod output;
 mod post;
