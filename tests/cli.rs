@@ -426,6 +426,20 @@ fn wrong_command_line_exits_with_2() {
 }
 
 #[tokio::test]
+async fn job_that_was_posted_but_could_not_be_told_of_is_said_to_be_posted() {
+    let board = setup().await;
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut post = board.command(&["post", "one"]);
+    let output = post.stdout(full.unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let posted = board.list();
+    let uuid = posted[0]["uuid"].as_str().unwrap();
+    let why = format!("job 1 {uuid} was posted");
+    assert!(stderr(&output).contains(&why), "{}", stderr(&output));
+    assert_eq!(stderr(&output).lines().count(), 1);
+}
+
+#[tokio::test]
 async fn what_can_not_be_done_exits_with_1_and_one_line() {
     let board = setup().await;
     board.output(&["post", "one"]);
