@@ -457,6 +457,10 @@ async fn what_can_not_be_done_exits_with_1_and_one_line() {
         (&["run", "--", "/none"], "run /none"),
         (&["--user", "u", "list"], "JOBBOARD_PASSWORD"),
         (&["demo", "--etcd", "/none"], "/none"),
+        (
+            &["list", "--endpoints", "https://127.0.0.1:2379"],
+            "the command line has no options for TLS",
+        ),
     ] {
         let output = board.command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
