@@ -79,7 +79,7 @@ fn jobboard(arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command.args(arguments);
+    command.env_remove("NO_COLOR").args(arguments);
     command
 }
 
@@ -327,7 +327,7 @@ async fn control_characters_of_a_record_do_not_reach_the_terminal() {
         for format in ["table", "json"] {
             let arguments = [arguments, &["--output", format]].concat();
             let mut command = board.command(&arguments);
-            command.env("JOBBOARD_LOG", "warn").env("NO_COLOR", "1");
+            command.env("JOBBOARD_LOG", "warn");
             let output = command.output().unwrap();
             assert!(output.status.success());
             for told in [output.stdout, output.stderr] {
@@ -437,6 +437,31 @@ async fn job_that_was_posted_but_could_not_be_told_of_is_said_to_be_posted() {
     let why = format!("job 1 {uuid} was posted");
     assert!(stderr(&output).contains(&why), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1);
+}
+
+#[tokio::test]
+async fn log_goes_into_a_pipe_without_colours() {
+    let board = setup().await;
+    let mut list = board.command(&["list"]);
+    let told = list.env("JOBBOARD_LOG", "h2=debug").output().unwrap();
+    let told = stderr(&told);
+    assert!(told.contains("DEBUG") && !told.contains('\u{1b}'));
+}
+
+#[tokio::test]
+async fn log_level_that_is_wrong_exits_with_2_before_anything_is_done() {
+    let board = setup().await;
+    for wrong in ["verbose", "jobboard=loud"] {
+        let mut post = board.command(&["post", "one"]);
+        let output = post.env("JOBBOARD_LOG", wrong).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let why = format!("error: JOBBOARD_LOG={wrong}: ");
+        assert!(stderr(&output).starts_with(&why), "{}", stderr(&output));
+    }
+    assert_eq!(board.list(), Vec::<Value>::new());
+    let mut list = board.command(&["list"]);
+    let unset = list.env("JOBBOARD_LOG", "").output().unwrap();
+    assert!(unset.status.success());
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod interrupt;
+mod log;
 mod look;
 mod output;
 mod post;
@@ -19,8 +20,7 @@ mod view;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use self::{connect::Place, failure::Failure, output::Format};
 
@@ -62,7 +62,7 @@ enum Command {
 /// What the library has to log goes to standard error, from warnings on; the environment variable
 /// `JOBBOARD_LOG` takes another level, or a filter as `RUST_LOG` is elsewhere.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse().and_then(Cli::start_log) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and the version come this way too. There is nobody to tell if it fails.
@@ -70,12 +70,6 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let filter = EnvFilter::try_from_env("JOBBOARD_LOG")
-        .unwrap_or_else(|_| cli.command.worth_a_line().into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
     let done = tokio::runtime::Runtime::new()
         .map_err(Failure::system("start"))
         .and_then(|runtime| {
@@ -105,6 +99,14 @@ impl Command {
 }
 
 impl Cli {
+    /// Starts to log, before anything is done.
+    fn start_log(self) -> Result<Self, clap::Error> {
+        match log::start(self.command.worth_a_line()) {
+            Ok(()) => Ok(self),
+            Err(why) => Err(Self::command().error(ErrorKind::ValueValidation, why)),
+        }
+    }
+
     async fn run(self) -> Result<(), Failure> {
         let Self {
             place,
@@ -125,8 +127,6 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
