@@ -464,6 +464,55 @@ async fn log_level_that_is_wrong_exits_with_2_before_anything_is_done() {
     assert!(unset.status.success());
 }
 
+#[test]
+fn option_that_would_do_nothing_is_refused_and_not_in_the_help() {
+    for (command, option, value) in [
+        ("demo", "--endpoints", "http://127.0.0.1:1"),
+        ("demo", "--namespace", "/taskflow"),
+        ("demo", "--board", "images"),
+        ("demo", "--user", "u"),
+        ("demo", "--output", "json"),
+        ("bench", "--endpoints", "http://127.0.0.1:1"),
+        ("bench", "--namespace", "/taskflow"),
+        ("bench", "--board", "images"),
+        ("bench", "--user", "u"),
+    ] {
+        for arguments in [[command, option, value], [option, value, command]] {
+            let output = jobboard(&arguments).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+            let why = format!("'jobboard {command}' takes no '{option}'");
+            assert!(stderr(&output).contains(&why), "{}", stderr(&output));
+        }
+        let help = help(&[command]);
+        assert!(!help.contains(option), "{help}");
+    }
+    // In the environment it is there for the other commands.
+    let mut demo = jobboard(&["demo", "--etcd", "/none", "--dir", "src"]);
+    let output = demo.env("JOBBOARD_BOARD", "images").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
+fn help(command: &[&str]) -> String {
+    let mut arguments = command.to_vec();
+    arguments.push("--help");
+    let output = jobboard(&arguments).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn help_has_the_options_of_the_place_alone_under_its_heading_and_ends_with_the_exit_codes() {
+    for command in [&[][..], &["list"], &["run"]] {
+        let help = help(command);
+        let (before, place) = help.split_once("Where the board is:").unwrap();
+        assert!(before.contains("--output"), "{help}");
+        assert!(place.contains("--board") && !place.contains("--output"));
+    }
+    let help = help(&[]);
+    let (_, end) = help.split_once("Exit codes:").unwrap();
+    assert!(end.contains("JOBBOARD_PASSWORD") && end.contains("JOBBOARD_LOG"));
+}
+
 #[tokio::test]
 async fn what_can_not_be_done_exits_with_1_and_one_line() {
     let board = setup().await;

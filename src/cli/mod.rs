@@ -14,23 +14,37 @@ mod interrupt;
 mod log;
 mod look;
 mod output;
+mod parse;
 mod post;
 mod run;
 mod view;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{Parser, Subcommand, error::ErrorKind};
 
 use self::{connect::Place, failure::Failure, output::Format};
 
+/// What the help of all ends with.
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  The command did what was asked
+  1  It did not, or not all of it: a line on standard error says why
+  2  The command line or an environment variable is wrong: nothing was done
+
+Environment variables:
+  JOBBOARD_ENDPOINTS, JOBBOARD_NAMESPACE, JOBBOARD_BOARD, JOBBOARD_USER, JOBBOARD_OUTPUT
+                     What the options of these names are where they are not given
+  JOBBOARD_PASSWORD  The password of the user
+  JOBBOARD_LOG       What is logged on standard error: off, error, warn, info, debug, trace, or a
+                     filter such as warn,jobboard::session=debug [default: warn]
+  NO_COLOR           If it is not empty, nothing is coloured
+  ETCD               The etcd that demo and bench start";
+
 /// A job board on etcd: post jobs, look at them, and have them done.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true)]
+#[command(version, about, propagate_version = true, after_help = AFTER_HELP)]
 struct Cli {
-    #[command(flatten)]
-    place: Place,
-
     /// How results are printed: tables for people, or one JSON object a line.
     #[arg(
         long,
@@ -40,6 +54,10 @@ struct Cli {
         default_value = "table"
     )]
     output: Format,
+
+    // After the others: its heading is that of all that follows it.
+    #[command(flatten)]
+    place: Place,
 
     #[command(subcommand)]
     command: Command,
@@ -62,7 +80,7 @@ enum Command {
 /// What the library has to log goes to standard error, from warnings on; the environment variable
 /// `JOBBOARD_LOG` takes another level, or a filter as `RUST_LOG` is elsewhere.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse().and_then(Cli::start_log) {
+    let cli = match parse::parse(std::env::args_os()).and_then(Cli::start_log) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and the version come this way too. There is nobody to tell if it fails.
@@ -103,7 +121,7 @@ impl Cli {
     fn start_log(self) -> Result<Self, clap::Error> {
         match log::start(self.command.worth_a_line()) {
             Ok(()) => Ok(self),
-            Err(why) => Err(Self::command().error(ErrorKind::ValueValidation, why)),
+            Err(why) => Err(parse::wrong(ErrorKind::ValueValidation, why)),
         }
     }
 
@@ -122,15 +140,5 @@ impl Cli {
             Command::Bench(bench) => bench.run(output).await,
             Command::DemoConductor(conductor) => conductor.run(&place).await,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn command_line_is_well_formed() {
-        Cli::command().debug_assert();
     }
 }
