@@ -631,13 +631,17 @@ async fn run_gives_a_failed_job_back_to_be_tried_again_later_and_at_last_trashes
 }
 
 #[tokio::test]
-async fn run_waits_out_a_pause() {
+async fn run_waits_out_a_pause_and_tells_of_it_once() {
     let setup = setup().await;
     let store = Etcd::connect([setup.etcd.endpoint()]).await.unwrap();
     let board = JobBoard::builder("jobboard").store(store);
     let board = board.connect().await.unwrap();
-    board.pause("operator", None).await.unwrap();
-    let mut run = setup.start(&["run", "--max", "1", "--", "true"]);
+    board.pause("ops", Some("full\u{9b}2J")).await.unwrap();
+    let mut run = setup.start(&["--output", "json", "run", "--max", "1", "--", "true"]);
+    let mut told = BufReader::new(run.stderr.take().unwrap());
+    let paused: Value = serde_json::from_str(&await_line(&mut told, "paused")).unwrap();
+    let why = "nothing is claimed until the board is resumed (ops: full\u{9b}2J)";
+    assert_eq!(paused, json!({"outcome": "paused", "why": why}));
     let job = board.post(NewJob::new("one")).await.unwrap();
     let waits = job.wait(Some(Duration::from_millis(500))).await.unwrap();
     assert_eq!(waits, Ended::TimedOut);
@@ -645,6 +649,12 @@ async fn run_waits_out_a_pause() {
     let ended = job.wait(Some(Duration::from_mins(1))).await.unwrap();
     assert_eq!(ended, Ended::Consumed(None));
     assert!(run.wait().unwrap().success());
+    let rest: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    let outcomes: Vec<_> = rest.iter().map(|told| &told["outcome"]).collect();
+    assert_eq!(outcomes, ["resumed", "consumed"]);
     board.close().await;
 }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     command::{End, Template},
-    report::{note_stopping, report},
+    report::{report, tell_pauses, tell_stopping},
 };
 use super::{Failure, connect::Place, output::Format};
 use crate::{
@@ -39,12 +39,27 @@ const DRAIN: Duration = Duration::from_hours(24);
 /// If the command exits with 0, the job is consumed. Otherwise the job is given back, and is tried
 /// again by anybody after a time drawn at random: up to a second, up to twice that after the next
 /// failure, and so on up to five minutes, or as its poster said. A job that was tried 20 times, or as
-/// often as its poster said, goes into the trash. If the claim is lost (etcd can not be reached for
-/// too long), the command is killed, with all of its process group.
+/// often as its poster said, goes into the trash.
+///
+/// If somebody cancels the job, its command is killed, and the job goes into the trash. If the claim is
+/// lost (etcd can not be reached for too long), the command is killed too, and another has the job.
+/// What is killed is killed with all of its process group.
 ///
 /// SIGINT or SIGTERM: no further job is claimed, and what runs is waited for. Again: what runs is
-/// killed, and its jobs are given back. What becomes of each job is told on standard error, in one
-/// line each; standard output is the commands'.
+/// killed, and its jobs are given back.
+///
+/// What becomes of each job is told on standard error, in one line each, and so is when the board is
+/// paused and resumed; standard output is the commands'. With --output json a line is
+///
+///   {"number":7,"uuid":"...","name":"thumbnail","outcome":"abandoned","why":"exit status: 1"}
+///
+/// where the outcome is consumed, abandoned (given back), trashed, refused (not claimed, and tried again
+/// later), unknown, lost or killed. What is not of one job is without number, uuid and name: paused,
+/// resumed, stopping, and missed if not all could be told.
+///
+/// Exits with 0 after --max commands or a signal, whatever became of the jobs. Exits with 1 if it can
+/// not begin, as etcd is out of reach or refuses the user, and if the command can not be started at all:
+/// then the other commands are killed, and all jobs are given back without a try counted.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Run {
@@ -86,10 +101,12 @@ impl Run {
         let mut stopped = false;
         let done = {
             let mut running = pin!(conductor.run());
+            let mut pauses = pin!(tell_pauses(&board, format));
             loop {
                 tokio::select! {
                     biased;
                     done = &mut running => break done,
+                    never = &mut pauses => match never {},
                     () = worker.failed.cancelled(), if !stopped => {
                         stopped = true;
                         conductor.halt();
@@ -100,7 +117,7 @@ impl Run {
                         } else {
                             stopped = true;
                             conductor.stop();
-                            note_stopping(format);
+                            tell_stopping(format);
                         }
                     }
                 }
