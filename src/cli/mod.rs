@@ -2,7 +2,7 @@
 //!
 //! Results go to standard output: tables for people, one JSON object a line for programs. Anything
 //! else goes to standard error. The exit code is 0 if the command did what was asked, 1 if it did
-//! not (one line says why), and 2 if the command line itself is wrong.
+//! not (one line says why), and 2 if the command line itself or an environment variable is wrong.
 
 mod bench;
 mod connect;
@@ -78,7 +78,8 @@ enum Command {
 /// Does what the command line of this process asks for, and gives its exit code.
 ///
 /// What the library has to log goes to standard error, from warnings on; the environment variable
-/// `JOBBOARD_LOG` takes another level, or a filter as `RUST_LOG` is elsewhere.
+/// `JOBBOARD_LOG` takes another level, or a filter as `RUST_LOG` is elsewhere, in which a word alone is
+/// a level or a part of this library.
 pub fn main() -> ExitCode {
     let cli = match parse::parse(std::env::args_os()).and_then(Cli::start_log) {
         Ok(cli) => cli,
