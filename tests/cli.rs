@@ -79,7 +79,7 @@ fn jobboard(arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command.args(arguments);
+    command.env_remove("NO_COLOR").args(arguments);
     command
 }
 
@@ -327,7 +327,7 @@ async fn control_characters_of_a_record_do_not_reach_the_terminal() {
         for format in ["table", "json"] {
             let arguments = [arguments, &["--output", format]].concat();
             let mut command = board.command(&arguments);
-            command.env("JOBBOARD_LOG", "warn").env("NO_COLOR", "1");
+            command.env("JOBBOARD_LOG", "warn");
             let output = command.output().unwrap();
             assert!(output.status.success());
             for told in [output.stdout, output.stderr] {
@@ -426,6 +426,94 @@ fn wrong_command_line_exits_with_2() {
 }
 
 #[tokio::test]
+async fn job_that_was_posted_but_could_not_be_told_of_is_said_to_be_posted() {
+    let board = setup().await;
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut post = board.command(&["post", "one"]);
+    let output = post.stdout(full.unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let posted = board.list();
+    let uuid = posted[0]["uuid"].as_str().unwrap();
+    let why = format!("job 1 {uuid} was posted");
+    assert!(stderr(&output).contains(&why), "{}", stderr(&output));
+    assert_eq!(stderr(&output).lines().count(), 1);
+}
+
+#[tokio::test]
+async fn log_goes_into_a_pipe_without_colours() {
+    let board = setup().await;
+    let mut list = board.command(&["list"]);
+    let told = list.env("JOBBOARD_LOG", "h2=debug").output().unwrap();
+    let told = stderr(&told);
+    assert!(told.contains("DEBUG") && !told.contains('\u{1b}'));
+}
+
+#[tokio::test]
+async fn log_level_that_is_wrong_exits_with_2_before_anything_is_done() {
+    let board = setup().await;
+    for wrong in ["verbose", "jobboard=loud"] {
+        let mut post = board.command(&["post", "one"]);
+        let output = post.env("JOBBOARD_LOG", wrong).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let why = format!("error: JOBBOARD_LOG={wrong}: ");
+        assert!(stderr(&output).starts_with(&why), "{}", stderr(&output));
+    }
+    assert_eq!(board.list(), Vec::<Value>::new());
+    let mut list = board.command(&["list"]);
+    let unset = list.env("JOBBOARD_LOG", "").output().unwrap();
+    assert!(unset.status.success());
+}
+
+#[test]
+fn option_that_would_do_nothing_is_refused_and_not_in_the_help() {
+    for (command, option, value) in [
+        ("demo", "--endpoints", "http://127.0.0.1:1"),
+        ("demo", "--namespace", "/taskflow"),
+        ("demo", "--board", "images"),
+        ("demo", "--user", "u"),
+        ("demo", "--output", "json"),
+        ("bench", "--endpoints", "http://127.0.0.1:1"),
+        ("bench", "--namespace", "/taskflow"),
+        ("bench", "--board", "images"),
+        ("bench", "--user", "u"),
+    ] {
+        for arguments in [[command, option, value], [option, value, command]] {
+            let output = jobboard(&arguments).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+            let why = format!("'jobboard {command}' takes no '{option}'");
+            assert!(stderr(&output).contains(&why), "{}", stderr(&output));
+        }
+        let help = help(&[command]);
+        assert!(!help.contains(option), "{help}");
+    }
+    // In the environment it is there for the other commands.
+    let mut demo = jobboard(&["demo", "--etcd", "/none", "--dir", "src"]);
+    let output = demo.env("JOBBOARD_BOARD", "images").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
+fn help(command: &[&str]) -> String {
+    let mut arguments = command.to_vec();
+    arguments.push("--help");
+    let output = jobboard(&arguments).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn help_has_the_options_of_the_place_alone_under_its_heading_and_ends_with_the_exit_codes() {
+    for command in [&[][..], &["list"], &["run"]] {
+        let help = help(command);
+        let (before, place) = help.split_once("Where the board is:").unwrap();
+        assert!(before.contains("--output"), "{help}");
+        assert!(place.contains("--board") && !place.contains("--output"));
+    }
+    let help = help(&[]);
+    let (_, end) = help.split_once("Exit codes:").unwrap();
+    assert!(end.contains("JOBBOARD_PASSWORD") && end.contains("JOBBOARD_LOG"));
+}
+
+#[tokio::test]
 async fn what_can_not_be_done_exits_with_1_and_one_line() {
     let board = setup().await;
     board.output(&["post", "one"]);
@@ -443,6 +531,10 @@ async fn what_can_not_be_done_exits_with_1_and_one_line() {
         (&["run", "--", "/none"], "run /none"),
         (&["--user", "u", "list"], "JOBBOARD_PASSWORD"),
         (&["demo", "--etcd", "/none"], "/none"),
+        (
+            &["list", "--endpoints", "https://127.0.0.1:2379"],
+            "the command line has no options for TLS",
+        ),
     ] {
         let output = board.command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -539,13 +631,17 @@ async fn run_gives_a_failed_job_back_to_be_tried_again_later_and_at_last_trashes
 }
 
 #[tokio::test]
-async fn run_waits_out_a_pause() {
+async fn run_waits_out_a_pause_and_tells_of_it_once() {
     let setup = setup().await;
     let store = Etcd::connect([setup.etcd.endpoint()]).await.unwrap();
     let board = JobBoard::builder("jobboard").store(store);
     let board = board.connect().await.unwrap();
-    board.pause("operator", None).await.unwrap();
-    let mut run = setup.start(&["run", "--max", "1", "--", "true"]);
+    board.pause("ops", Some("full\u{9b}2J")).await.unwrap();
+    let mut run = setup.start(&["--output", "json", "run", "--max", "1", "--", "true"]);
+    let mut told = BufReader::new(run.stderr.take().unwrap());
+    let paused: Value = serde_json::from_str(&await_line(&mut told, "paused")).unwrap();
+    let why = "nothing is claimed until the board is resumed (ops: full\u{9b}2J)";
+    assert_eq!(paused, json!({"outcome": "paused", "why": why}));
     let job = board.post(NewJob::new("one")).await.unwrap();
     let waits = job.wait(Some(Duration::from_millis(500))).await.unwrap();
     assert_eq!(waits, Ended::TimedOut);
@@ -553,6 +649,12 @@ async fn run_waits_out_a_pause() {
     let ended = job.wait(Some(Duration::from_mins(1))).await.unwrap();
     assert_eq!(ended, Ended::Consumed(None));
     assert!(run.wait().unwrap().success());
+    let rest: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    let outcomes: Vec<_> = rest.iter().map(|told| &told["outcome"]).collect();
+    assert_eq!(outcomes, ["resumed", "consumed"]);
     board.close().await;
 }
 
@@ -686,6 +788,27 @@ fn interrupted_demo_leaves_nothing_behind() {
     // Each conductor has the other end: it closes when the last of them has ended.
     told.read_to_end(&mut Vec::new()).unwrap();
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn interrupted_bench_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let is_empty = || fs::read_dir(temporary.path()).unwrap().next().is_none();
+    for asked in [Signal::INT, Signal::TERM] {
+        let mut bench = jobboard(&["bench", "--quick", "--only", "idle"]);
+        bench.env("TMPDIR", temporary.path());
+        bench.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut bench = bench.spawn().unwrap();
+        await_line(&mut BufReader::new(bench.stdout.take().unwrap()), "etcd");
+        while is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        signal(&bench, asked);
+        let ended = bench.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(stderr(&ended).contains("interrupted"), "{}", stderr(&ended));
+        assert!(is_empty());
+    }
 }
 
 #[test]

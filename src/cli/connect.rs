@@ -81,6 +81,11 @@ impl Place {
         &self,
         set_up: impl FnOnce(JobBoardBuilder) -> JobBoardBuilder,
     ) -> Result<JobBoard, Failure> {
+        if self.endpoints.iter().any(|it| it.starts_with("https://")) {
+            let why =
+                "the command line has no options for TLS yet, programs that use the library do";
+            return Err(Failure::new(format!("connect to etcd by https: {why}")));
+        }
         let mut settings = Settings::new();
         if let Some(user) = &self.user {
             let password = std::env::var(PASSWORD).map_err(|_| {

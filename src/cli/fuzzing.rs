@@ -3,10 +3,9 @@
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt};
 
-use clap::Parser;
 use serde_json::Value;
 
-use super::{Cli, output, post};
+use super::{output, parse, post};
 
 /// Takes `bytes` for the arguments of a command line, each ended by a zero, and for what else a person
 /// gives: details in a file, and text that is shown again.
@@ -17,9 +16,8 @@ use super::{Cli, output, post};
 pub fn arguments(bytes: &[u8]) {
     let arguments = bytes.split(|byte| *byte == 0);
     let arguments = arguments.map(|argument| OsString::from_vec(argument.to_vec()));
-    if let Err(refused) =
-        Cli::try_parse_from([OsString::from("jobboard")].into_iter().chain(arguments))
-    {
+    let words = [OsString::from("jobboard")].into_iter().chain(arguments);
+    if let Err(refused) = parse::parse(words) {
         assert!(!refused.to_string().is_empty());
     }
     if let Ok(details) = post::object(bytes) {

@@ -1,4 +1,8 @@
 //! `jobboard list` and `jobboard show`: looking at the board, without writing anything.
+#![expect(
+    clippy::doc_markdown,
+    reason = "help on a terminal, where backticks are noise"
+)]
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -12,20 +16,35 @@ use super::{
 };
 use crate::{Job, JobBoard, JobId, JobState, Unreadable};
 
-/// Lists the jobs of the board, the most urgent first, then in the order in which they were posted,
-/// and below them what can not be read, and why.
+/// Lists the jobs of the board, and what can not be read.
 ///
-/// The notes tell what TaskFlow posted and claimed: what carries nothing of jobboard's.
+/// The most urgent come first, then those that were posted first; below them is what can not be read,
+/// and why. Jobs that are done or in the trash are not on the board any more. The columns are:
+///
+///   NUMBER    the number of the job on this board, which show takes
+///   STATE     UNCLAIMED, CLAIMED or UNREADABLE (see --state)
+///   PRIORITY  VERY_HIGH, HIGH, NORMAL, LOW or VERY_LOW
+///   NAME      what its poster called it
+///   OWNER     who holds it, as NAME@HOST:PID
+///   CREATED   when it was posted, by the poster's clock, in UTC
+///   NOTES     what TaskFlow posted or claimed, what stays claimed when its owner dies, and why
+///             something can not be read
+///
+/// A dash stands for nothing, and ? for an owner that can not be read. With --output json each row is
+/// an object with the same and more. The details of a job are told by show alone.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct List {
-    /// Lists only the jobs in this state.
+    /// Lists only what is in this state.
     #[arg(long)]
     state: Option<Wanted>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Wanted {
+    /// Held by nobody: it waits for an owner, or for the time of its next try.
     Unclaimed,
+    /// Held by an owner, who works on it.
     Claimed,
     /// No job, as far as can be told, or one whose posting can not be read.
     Unreadable,
@@ -79,10 +98,16 @@ fn unreadable(board: &JobBoard) -> BTreeMap<Option<JobId>, Vec<Unreadable>> {
     by_job
 }
 
-/// Shows all of a job, its details too; of one that can not be read, why.
+/// Shows all of one job, its details too.
+///
+/// Beside what list tells these are its uuid, when it was last claimed or else posted (last modified),
+/// the logbook that it refers to (book), and its details. If the job can not be read, this shows why.
+/// Exits with 1 if it is not on the board: it was never posted, is done, or is in the trash.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct Show {
-    /// The number or the uuid of the job.
+    /// Which job: its number or its uuid, as post prints both.
+    #[arg(value_name = "NUMBER|UUID")]
     job: Which,
 }
 

@@ -36,7 +36,14 @@ impl Post {
         let board = place.connect().await?;
         let posted = board.post(new).await;
         board.close().await;
-        output::posted(format, &posted?)
+        let posted = posted?;
+        // Who takes it for not posted would post it again.
+        output::posted(format, &posted).map_err(|failure| {
+            let (number, uuid) = (posted.id(), posted.uuid());
+            Failure::new(format!(
+                "tell that job {number} {uuid} was posted, which it is: {failure}"
+            ))
+        })
     }
 }
 

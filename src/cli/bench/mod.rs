@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 pub(super) use self::report::{Row, Target};
 use super::{
     Failure,
+    interrupt::unless_interrupted,
     output::{self, Format},
 };
 use crate::{
@@ -118,7 +119,8 @@ impl Bench {
     pub(super) async fn run(self, format: Format) -> Result<(), Failure> {
         // In a task, as services do their work: waking the thread that blocks on it costs both sides
         // the same, and hides the difference.
-        tokio::spawn(self.measure(format)).await?
+        let measure = Box::pin(self.measure(format));
+        tokio::spawn(unless_interrupted("run the benchmark", measure)).await?
     }
 
     async fn measure(self, format: Format) -> Result<(), Failure> {

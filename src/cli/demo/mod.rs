@@ -19,8 +19,8 @@ use self::{
     files::Files,
     progress::Progress,
 };
-use super::{Failure, connect::Place, output::line};
-use crate::{Job, JobBoard, JobId, JobState, NewJob, local_etcd::LocalEtcd, signals::Signals};
+use super::{Failure, connect::Place, interrupt::unless_interrupted, output::line};
+use crate::{Job, JobBoard, JobId, JobState, NewJob, local_etcd::LocalEtcd};
 
 /// How many jobs a conductor has at a time.
 const AT_A_TIME: usize = 16;
@@ -73,13 +73,7 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let mut signals = Signals::listen().map_err(Failure::system("listen for signals"))?;
-        // What was started is stopped as the future that started it is dropped.
-        tokio::select! {
-            biased;
-            () = signals.next() => Err(Failure::new("run the demo: interrupted")),
-            done = Box::pin(self.play()) => done,
-        }
+        unless_interrupted("run the demo", Box::pin(self.play())).await
     }
 
     async fn play(self) -> Result<(), Failure> {

@@ -5,6 +5,7 @@
 )]
 
 mod command;
+mod report;
 
 use std::{
     ffi::OsString,
@@ -13,18 +14,15 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt};
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use self::command::{End, Template};
-use super::{
-    Failure,
-    connect::Place,
-    output::{self, Format, plain, plain_json},
+use self::{
+    command::{End, Template},
+    report::{report, tell_pauses, tell_stopping},
 };
+use super::{Failure, connect::Place, output::Format};
 use crate::{
-    Conductor, ConductorEvent, Context, Handler, HandlerError, Outcome, Retry, Step, StopReason,
+    Conductor, Context, Handler, HandlerError, Outcome, Retry, StopReason,
     protocol::limits::within_reason, signals::Signals,
 };
 
@@ -41,12 +39,27 @@ const DRAIN: Duration = Duration::from_hours(24);
 /// If the command exits with 0, the job is consumed. Otherwise the job is given back, and is tried
 /// again by anybody after a time drawn at random: up to a second, up to twice that after the next
 /// failure, and so on up to five minutes, or as its poster said. A job that was tried 20 times, or as
-/// often as its poster said, goes into the trash. If the claim is lost (etcd can not be reached for
-/// too long), the command is killed, with all of its process group.
+/// often as its poster said, goes into the trash.
+///
+/// If somebody cancels the job, its command is killed, and the job goes into the trash. If the claim is
+/// lost (etcd can not be reached for too long), the command is killed too, and another has the job.
+/// What is killed is killed with all of its process group.
 ///
 /// SIGINT or SIGTERM: no further job is claimed, and what runs is waited for. Again: what runs is
-/// killed, and its jobs are given back. What becomes of each job is told on standard error, in one
-/// line each; standard output is the commands'.
+/// killed, and its jobs are given back.
+///
+/// What becomes of each job is told on standard error, in one line each, and so is when the board is
+/// paused and resumed; standard output is the commands'. With --output json a line is
+///
+///   {"number":7,"uuid":"...","name":"thumbnail","outcome":"abandoned","why":"exit status: 1"}
+///
+/// where the outcome is consumed, abandoned (given back), trashed, refused (not claimed, and tried again
+/// later), unknown, lost or killed. What is not of one job is without number, uuid and name: paused,
+/// resumed, stopping, and missed if not all could be told.
+///
+/// Exits with 0 after --max commands or a signal, whatever became of the jobs. Exits with 1 if it can
+/// not begin, as etcd is out of reach or refuses the user, and if the command can not be started at all:
+/// then the other commands are killed, and all jobs are given back without a try counted.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Run {
@@ -88,10 +101,12 @@ impl Run {
         let mut stopped = false;
         let done = {
             let mut running = pin!(conductor.run());
+            let mut pauses = pin!(tell_pauses(&board, format));
             loop {
                 tokio::select! {
                     biased;
                     done = &mut running => break done,
+                    never = &mut pauses => match never {},
                     () = worker.failed.cancelled(), if !stopped => {
                         stopped = true;
                         conductor.halt();
@@ -102,7 +117,7 @@ impl Run {
                         } else {
                             stopped = true;
                             conductor.stop();
-                            note_stopping(format);
+                            tell_stopping(format);
                         }
                     }
                 }
@@ -118,16 +133,6 @@ impl Run {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         failure.map_or(done.map_err(Failure::from), Err)
-    }
-}
-
-/// Tells that the first signal came.
-fn note_stopping(format: Format) {
-    match format {
-        Format::Table => {
-            output::note("stopping: what runs is waited for; another signal kills it");
-        }
-        Format::Json => output::note(serde_json::json!({ "outcome": "stopping" })),
     }
 }
 
@@ -161,60 +166,6 @@ impl Handler for Worker {
                 self.failed.cancel();
                 Ok(Outcome::Snooze(Duration::ZERO))
             }
-        }
-    }
-}
-
-/// Reports what becomes of each job, until there is nothing more.
-async fn report(mut events: impl Stream<Item = ConductorEvent> + Unpin, format: Format) {
-    while let Some(ConductorEvent { job, step, .. }) = events.next().await {
-        let (outcome, why) = match step {
-            Step::Consumed => ("consumed", None),
-            Step::Abandoned(why) => ("abandoned", why),
-            Step::Trashed(why) => ("trashed", Some(why)),
-            Step::Refused(why) => ("refused", Some(why)),
-            Step::Unsettled(why) => ("unknown", Some(why)),
-            Step::Lost => {
-                let why = "the claim is over; the command was killed";
-                ("lost", Some(why.to_owned()))
-            }
-            Step::Dropped => ("killed", Some("this process was told to".to_owned())),
-            // What was killed is given back without a word.
-            Step::Snoozed(Some(why)) => ("abandoned", Some(why)),
-            _ => continue,
-        };
-        let Some(job) = job else { continue };
-        let report = Report {
-            number: job.id().get(),
-            uuid: job.uuid(),
-            name: job.name(),
-            outcome,
-            why,
-        };
-        match (format, serde_json::to_string(&report)) {
-            (Format::Json, Ok(line)) => output::note(plain_json(&line)),
-            _ => output::note(report),
-        }
-    }
-}
-
-/// What became of a job.
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    number: u64,
-    uuid: uuid::Uuid,
-    name: &'a str,
-    outcome: &'static str,
-    why: Option<String>,
-}
-
-impl std::fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (number, name) = (self.number, plain(self.name));
-        write!(f, "job {number} ({name}): {}", self.outcome)?;
-        match &self.why {
-            Some(why) => write!(f, ": {}", plain(why)),
-            None => Ok(()),
         }
     }
 }
