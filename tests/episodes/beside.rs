@@ -43,6 +43,11 @@ impl Setup {
 
     /// Connects to the board, however long it takes.
     pub(crate) async fn board(&self) -> JobBoard {
+        self.board_named(BOARD).await
+    }
+
+    /// As [`board`](Self::board), to another.
+    pub(crate) async fn board_named(&self, name: &str) -> JobBoard {
         let settings = self.settings();
         let store = loop {
             match Box::pin(Etcd::connect_with(&self.endpoints, settings.clone())).await {
@@ -50,7 +55,7 @@ impl Setup {
                 Err(_) => sleep(AGAIN).await,
             }
         };
-        let board = JobBoard::builder(BOARD)
+        let board = JobBoard::builder(name)
             .namespace(NAMESPACE)
             .store(store)
             .ttl(TTL)

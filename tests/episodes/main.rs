@@ -27,6 +27,7 @@ mod link;
 mod plan;
 #[path = "../support/process.rs"]
 mod process;
+mod pulse;
 mod times;
 mod told;
 mod user;

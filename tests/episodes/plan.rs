@@ -120,6 +120,13 @@ impl Plan {
         let faults = self.faults.iter();
         faults.filter(|fault| fault.kind.is_of_etcd()).count()
     }
+
+    /// Whether all that happens to etcd is that one of several members dies or stands still that leads.
+    pub(crate) fn is_of_one_leader(&self) -> bool {
+        self.members > 1
+            && self.of_etcd() == 1
+            && (self.has(Kind::LeaderKilled) || self.has(Kind::LeaderPaused))
+    }
 }
 
 impl Fault {

@@ -29,6 +29,7 @@ use crate::{
     hand::{Hand, Victim},
     link::Link,
     plan::{Kind, Plan},
+    pulse::pulse,
     times::{Measure, Times},
     told::{Done, Ran},
     user::User,
@@ -79,7 +80,7 @@ pub(crate) struct World {
     pub(crate) phase: watch::Sender<Phase>,
     /// Who holds something when the faults are over.
     holding: watch::Sender<Holding>,
-    /// When writes of users ended well.
+    /// When writes ended well, if that is measured.
     pub(crate) writes: Mutex<Vec<Instant>>,
     pub(crate) times: Mutex<Times>,
     pub(crate) runs: Mutex<Vec<Run>>,
@@ -163,6 +164,9 @@ impl World {
         for number in 0..2 {
             let user = User::begin(Arc::clone(&self), number).await;
             workers.spawn(user.work());
+        }
+        if self.plan.is_of_one_leader() {
+            workers.spawn(pulse(Arc::clone(&self)));
         }
         let mut victims = Vec::new();
         for number in 0..2 {
@@ -284,7 +288,7 @@ impl World {
         let Some(struck) = *self.struck.lock().unwrap() else {
             return;
         };
-        if self.plan.of_etcd() > 1 || self.plan.members == 1 {
+        if !self.plan.is_of_one_leader() {
             return;
         }
         let writes = self.writes.lock().unwrap();
@@ -366,6 +370,11 @@ impl World {
     /// Waits until all jobs are done. Cancel safe.
     pub(crate) async fn over(&self) {
         self.until(|phase| phase == Phase::Over).await;
+    }
+
+    /// Whether all jobs are done.
+    pub(crate) fn is_over(&self) -> bool {
+        *self.phase.borrow() == Phase::Over
     }
 
     async fn until(&self, is_it: impl Fn(Phase) -> bool + Send + Sync) {
