@@ -45,6 +45,7 @@ test: ## Run every test, doc test and example, on both versions of etcd
 	@etcds=$$(deploy/tools.sh both); taskflow=$$(deploy/tools.sh taskflow); \
 	export JOBBOARD_TEST_ETCDS=$$etcds ETCD=$${etcds%%:*} JOBBOARD_TEST_TASKFLOW=$$taskflow; \
 	set -x; \
+	$(CARGO) build --locked --all-features --examples; \
 	for example in $(EXAMPLES); do \
 		timeout 300 $(CARGO) run --locked --quiet --all-features --example $$example; \
 	done; \
